@@ -1,0 +1,51 @@
+# The pipeline at a glance. Settings: params.yaml (+ overlays); the same steps for DVC: dvc.yaml.
+#   snakemake --cores 8                                                the whole pipeline
+#   snakemake --cores 2 --configfile workflow/overlays/demo.yaml      synthetic phantoms, minutes
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+
+configfile: "params.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/settings.smk"
+include: "workflow/rules/code.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+# Data, weights and predictions are asked for by name: when only tables were, a clone without data
+# would have "nothing to be done".
+rule all:
+    input:
+        PACKED,
+        AUDIT,
+        SPLIT,
+        expand(f"{D}/roi/{{source}}.npy", source=[*PARAMS.roi.annotated, *PARAMS.roi.predicted]),
+        expand(f"{R}/weights/{{name}}.safetensors", name=[*PARAMS.initial, *RUNS]),
+        expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
+        run_files(RUNS),
+        expand(f"{R}/tables/{{table}}.{{kind}}", table=targets.tables(PARAMS), kind=["csv", "md"]),
+        [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
+        f"{R}/comparison.csv",
+
+
+onsuccess:
+    if not OVERLAYS:  # DVC knows params.yaml only
+        shell("{sys.executable} workflow/sync.py after-snakemake")
+    print(f"Tables: {R}/tables  Figures: {R}/figures  Comparison: {R}/comparison.csv", file=sys.stderr)
+
+
+onerror:
+    print(f"A step failed: its message is above and in logs/{R}. After a remedy, the same command", file=sys.stderr)
+    print("goes on where this one stopped; an interrupted training continues at its last epoch.", file=sys.stderr)

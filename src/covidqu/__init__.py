@@ -1,0 +1,1 @@
+"""Reproducible COVID-QU-Ex pipeline: from the archive to the tables and figures of five papers."""

@@ -1,0 +1,7 @@
+"""`python -m covidqu`."""
+
+import sys
+
+from covidqu.cli import main
+
+sys.exit(main())

@@ -1,0 +1,67 @@
+"""The run card: what a result was made from (commit, versions, hashes), by what, for how long."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covidqu.config.training import Run, deviations
+
+PACKAGES = ("torch", "numpy", "albumentations", "segmentation-models-pytorch", "lightning-fabric")
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree, with `-dirty` when tracked files were changed; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    return commit and commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", here) else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def params_hash(run: Run) -> str:
+    """SHA-256 of a run's complete configuration."""
+    return hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+
+
+def describe(
+    name: str, run: Run, *, history: list[dict[str, float]], best_epoch: int, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """The card of a finished run; `facts` are what only the training knows (device, images, parameters, data)."""
+    rates = [line["images_per_s"] for line in history]
+    return {
+        "run": name,
+        "system": run.model.system,
+        "config": run.model_dump(mode="json"),
+        "deviations": {k: list(v) for k, v in deviations(run).items()},
+        "git_commit": git_commit(),
+        "params_hash": params_hash(run),
+        **facts,
+        "epochs_run": len(history),
+        "best_epoch": best_epoch,
+        "seconds": round(sum(line["seconds"] for line in history), 1),
+        "images_per_s": round(float(np.mean(rates)), 2) if rates else None,
+        "versions": versions(),
+    }
+
+
+def weights_metadata(card: dict[str, Any]) -> dict[str, str]:
+    """What a weights file says of itself."""
+    metadata = {"scope": "model", "run": card["run"], "config": json.dumps(card["config"])}
+    return metadata | {k: str(card[k]) for k in ("git_commit", "data_hash", "params_hash")}

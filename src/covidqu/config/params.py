@@ -1,0 +1,160 @@
+"""The whole of `params.yaml`: read, merged with overlays, checked. The first act of the Snakefile and of the CLI."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, Field, ValidationError
+
+from covidqu.config.base import Strict, explain
+from covidqu.config.data import Audit, Download, Roi, Split
+from covidqu.config.evaluation import Evaluate, Report
+from covidqu.config.training import Run, deviations
+
+
+class Paths(Strict):
+    data: str
+    results: str
+
+
+class Params(Strict):
+    """All settings; `runs` are diffs from `anchor` until `resolved` merges them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+    paths: Paths
+    download: Download
+    audit: Audit
+    split: Split
+    roi: Roi
+    initial: list[str]
+    anchor: dict[str, Any]
+    runs: dict[str, dict[str, Any]] = Field(min_length=1)
+    evaluate: Evaluate
+    report: Report
+
+    @cached_property
+    def resolved(self) -> dict[str, Run]:
+        """Run name -> complete configuration."""
+        return {name: resolve(self.anchor, diff, name) for name, diff in self.runs.items()}
+
+    def run(self, name: str) -> Run:
+        """The complete configuration of one run; ValueError names the valid ones."""
+        if name not in self.runs:
+            raise ValueError(f"run '{name}' is not in params.yaml; runs are: {', '.join(self.runs)}")
+        return self.resolved[name]
+
+
+def resolve(anchor: dict[str, Any], diff: dict[str, Any], name: str) -> Run:
+    """Apply a run's diff to the anchor and check the result."""
+    try:
+        run = Run.model_validate(merge(anchor, diff))
+        deviations(run)
+    except ValidationError as error:
+        raise ValueError(_prefix(f"runs.{name}", explain(error, Run))) from None
+    except ValueError as error:
+        raise ValueError(f"runs.{name}.{error}") from None
+    return run
+
+
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """Deep merge: dicts are merged, all else is replaced; a dict of another `kind` or `system` replaces."""
+    out = dict(base)
+    for key, value in top.items():
+        old = out.get(key)
+        same = isinstance(old, dict) and isinstance(value, dict)
+        tagged = same and any(tag in value and tag in old and value[tag] != old[tag] for tag in ("kind", "system"))
+        out[key] = merge(old, value) if same and not tagged else value
+    return out
+
+
+def read(files: list[Path]) -> dict[str, Any]:
+    """Merge parameter files, later ones on top; ValueError for what cannot be read as a mapping."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file}: no such parameter file; name one with --params or COVIDQU_PARAMS")
+        try:
+            content = yaml.safe_load(file.read_text())
+        except yaml.YAMLError as error:
+            raise ValueError(f"{file}: not valid YAML: {error}") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"{file}: holds {type(content).__name__}, a mapping of settings is wanted")
+        merged = merge(merged, content)
+    return merged
+
+
+def check(raw: dict[str, Any]) -> Params:
+    """Validate merged settings and the graph of runs; ValueError lists every fault with its path."""
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(explain(error, Params)) from None
+    faults = []
+    for name, diff in params.runs.items():
+        try:
+            resolve(params.anchor, diff, name)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n".join(faults))
+    check_graph(params)
+    return params
+
+
+def load(files: list[Path]) -> Params:
+    """Read and validate; ValueError names the files and every fault."""
+    try:
+        return check(read(files))
+    except ValueError as error:
+        raise ValueError(f"{' + '.join(map(str, files))}:\n{error}") from None
+
+
+def check_graph(params: Params) -> None:
+    """Every `init` and `roi` must exist, fit, and lead back to initial weights without a cycle."""
+    runs, sources = params.resolved, [*params.roi.annotated, *params.roi.predicted]
+    for name, run in runs.items():
+        if name in params.initial or name in ("whole", "ground-truth"):
+            raise ValueError(f"runs.{name}: this name is taken by initial weights or an ROI source")
+        if run.init not in runs and run.init not in params.initial:
+            valid = ", ".join([*params.initial, *runs])
+            raise ValueError(f"runs.{name}.init: '{run.init}' is neither initial weights nor a run; valid: {valid}")
+        if run.roi not in sources:
+            raise ValueError(f"runs.{name}.roi: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
+        if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
+            raise ValueError(f"runs.{name}.subset: 'lung' has no infection masks and no ROI; set it to infection")
+    for name in params.roi.predicted:
+        if name not in runs or "lung" not in runs[name].tasks:
+            raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output")
+    for name in runs:
+        _follow(name, runs, params.roi.predicted, ())
+
+
+def _follow(name: str, runs: dict[str, Run], predicted: list[str], seen: tuple[str, ...]) -> None:
+    if name in seen:
+        raise ValueError(f"runs.{name}: runs wait for each other: {' -> '.join([*seen, name])}; break the cycle")
+    for parent in {runs[name].init, runs[name].roi} & runs.keys():
+        _follow(parent, runs, predicted, (*seen, name))
+
+
+def canonical(value: Any) -> str:
+    """JSON text that does not depend on key order, for hashes and for Snakemake's comparison of params."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def pick(raw: dict[str, Any], *keys: str) -> str:
+    """Canonical text of the named (dotted) settings: the same keys as `params:` of the DVC stage."""
+
+    def get(key: str) -> Any:
+        node: Any = raw
+        for part in key.split("."):
+            node = node[part]
+        return node
+
+    return canonical({key: get(key) for key in keys})
+
+
+def _prefix(path: str, lines: str) -> str:
+    return "\n".join(f"{path}.{line}" for line in lines.splitlines())

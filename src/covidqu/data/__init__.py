@@ -1,0 +1,1 @@
+"""From the archive to arrays: nothing here knows models or torch."""

@@ -1,0 +1,184 @@
+"""What is wrong with the data, counted and listed, and a gate that stops the pipeline on the faults one names.
+
+Enters: the packed data. Leaves, in `out`: `duplicates.parquet` and `.csv` (one row per pair), `audit.json` (counts
+against the papers' tables, pairs, faults, areas, limits).
+"""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS, Audit, Fault
+from covidqu.data.index import Packed, open_packed
+from covidqu.data.pairs import disagreeing, find_pairs, leaks
+from covidqu.files import replacing, write_text
+
+# paper 000, Tables I and II (the same in paper 002): images per split, classes in the order of CLASSES
+PAPERS = {
+    "infection": {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)},
+    "lung": {"Train": (7658, 7208, 6849), "Val": (1903, 1802, 1712), "Test": (2395, 2253, 2140)},
+}
+SHOWN = 10
+REMEDY = {
+    "counts": "get the whole archive with `download`, or set audit.expect_counts: none",
+    "exact_duplicates": "train with split: deduplicated",
+    "near_duplicates": "train with split: deduplicated",
+    "label_conflicts": "look at the pairs; train with split: deduplicated",
+    "split_disagreement": "train the lung runs with split: deduplicated",
+}
+LIMITS = [
+    "There are no patient identifiers: images of one patient in two splits cannot be found, so leakage at patient "
+    "level cannot be excluded.",
+    "Near-duplicates are pairs above a correlation of thumbnails: mirrored, rotated or cropped copies escape, and two "
+    "images of one patient may be listed.",
+]
+Counts = dict[str, dict[str, dict[str, int]]]
+
+
+def audit(packed: Path, out: Path, config: Audit) -> None:
+    """Write the audit into the folder `out`, then stop if it found what `config.stop_on` names.
+
+    The ValueError repeats up to ten findings of each kind, because an engine removes the outputs of a failed step.
+    """
+    data = open_packed(packed)
+    pairs = find_pairs(data, config.near_duplicate_correlation)
+    counts = count_images(data.index)
+    expected = expected_counts(counts) if config.expect_counts == "papers" else None
+    findings = {**findings_of_pairs(pairs), "counts": _wrong_counts(counts, expected)}
+    report = {
+        "counts": counts,
+        "expected_counts": expected,
+        "counts_agree": None if expected is None else not findings["counts"],
+        "near_duplicate_correlation": config.near_duplicate_correlation,
+        "pairs": summary_of_pairs(pairs, list(counts)),
+        "faults": {k: None if k == "counts" and expected is None else len(findings[k]) for k in get_args(Fault)},
+        **areas(data),
+        "limits": LIMITS,
+    }
+    with replacing(out / "duplicates.parquet") as part:
+        pairs.to_parquet(part, index=False)
+    write_text(out / "duplicates.csv", pairs.to_csv(index=False))
+    write_text(out / "audit.json", json.dumps(report, indent=2) + "\n")
+    print(readable(report))
+    _gate(findings, config, out)
+
+
+def count_images(index: pd.DataFrame) -> Counts:
+    """Images per subset that is present, split and class."""
+    sizes = index.groupby(["subset", "split", "label"]).size()
+    present = [s for s in SUBSETS if s in sizes.index.get_level_values(0)]
+    return {s: {k: {c: int(sizes.get((s, k, c), 0)) for c in CLASSES} for k in SPLITS} for s in present}
+
+
+def expected_counts(counts: Counts) -> Counts:
+    """The papers' counts of the subsets that are present."""
+    return {s: {k: dict(zip(CLASSES, PAPERS[s][k], strict=True)) for k in SPLITS} for s in counts}
+
+
+def _wrong_counts(counts: Counts, expected: Counts | None) -> list[str]:
+    cells = [(s, k, c) for s in expected or () for k in SPLITS for c in CLASSES]
+    assert expected is not None or not cells
+    return [
+        f"{s}/{k}/{c} has {counts[s][k][c]} images, printed {expected[s][k][c]}"
+        for s, k, c in cells
+        if counts[s][k][c] != expected[s][k][c]
+    ]
+
+
+def findings_of_pairs(pairs: pd.DataFrame) -> dict[str, list[str]]:
+    """The pairs behind every kind of fault, as text. Equal images of the two subsets are no `exact_duplicates`."""
+    within = pairs["subset_a"] == pairs["subset_b"]
+    chosen = {
+        "exact_duplicates": pairs["exact"] & within,
+        "near_duplicates": ~pairs["exact"],
+        "label_conflicts": pairs["label_conflict"],
+        "split_disagreement": disagreeing(pairs),
+    }
+    return {
+        kind: [f"{a} = {b} ({r:.4f})" for a, b, r in pairs.loc[rows, ["id_a", "id_b", "correlation"]].to_numpy()]
+        for kind, rows in chosen.items()
+    }
+
+
+def summary_of_pairs(pairs: pd.DataFrame, subsets: list[str]) -> dict[str, Any]:
+    """Numbers of pairs inside each subset that is present and between the two.
+
+    `test_and_earlier` pairs Test with Train or Val; `shared_images` are infection images that the lung subset also
+    holds, in whatever split, `membership` the pairs of these in the same split.
+    """
+    scopes = {s: (pairs["subset_a"] == s) & (pairs["subset_b"] == s) for s in subsets}
+    if len(subsets) > 1:
+        scopes["between"] = pairs["subset_a"] != pairs["subset_b"]
+    summary: dict[str, Any] = {
+        name: {
+            "exact": int((rows & pairs["exact"]).sum()),
+            "near": int((rows & ~pairs["exact"]).sum()),
+            "across_splits": int((rows & pairs["across_splits"]).sum()),
+            "test_and_earlier": int((rows & leaks(pairs)).sum()),
+        }
+        for name, rows in scopes.items()
+    }
+    if "between" not in scopes:
+        return {**summary, "shared_images": None, "membership": None}
+    shared = pairs[scopes["between"] & pairs["exact"]]
+    infected = shared["a"].where(shared["subset_a"] == "infection", shared["b"])
+    return {**summary, "shared_images": int(infected.nunique()), "membership": int(pairs["membership"].sum())}
+
+
+def areas(data: Packed) -> dict[str, Any]:
+    """Facts of the masks; areas are shares of the image, means over images; None for a subset that is absent."""
+    index, rows = data.index, len(data.infection_masks)
+    lung_area = index.groupby(["subset", "label"])["lung_px"].mean() / PX**2
+    facts: dict[str, Any] = {
+        "empty_lung_masks": int((index["lung_px"] == 0).sum()),
+        "mean_lung_area": {s: {c: float(v) for c, v in lung_area[s].items()} for s in lung_area.index.unique(0)},
+    }
+    if not rows:
+        return {**facts, "empty_covid_masks": None, "infection_outside_lung": None, "mean_infected_area": None}
+    outside = np.bitwise_count(data.infection_masks & ~data.lung_masks[:rows]).sum(dtype=np.int64)
+    infected = int(index["infection_px"].sum())
+    covid = index[(index["subset"] == "infection") & (index["label"] == "COVID-19")]
+    empty = (covid["infection_px"] == 0).groupby(covid["split"]).sum()
+    area = covid.groupby("split")["infection_px"].mean() / PX**2
+    return {
+        **facts,
+        "empty_covid_masks": {k: int(empty.get(k, 0)) for k in SPLITS},
+        "infection_outside_lung": float(outside / infected) if infected else None,
+        "mean_infected_area": {
+            **{k: float(area[k]) for k in SPLITS if k in area},
+            "all": float(covid["infection_px"].mean() / PX**2) if len(covid) else None,
+        },
+    }
+
+
+def readable(report: dict[str, Any]) -> str:
+    """The audit in a few lines."""
+    agree = {True: "agree with the papers", False: "DIFFER from the papers", None: "not compared"}
+    lines = [f"audit: counts {agree[report['counts_agree']]}"]
+    for subset, splits in report["counts"].items():
+        totals = ", ".join(f"{split} {sum(labels.values())}" for split, labels in splits.items())
+        lines.append(f"  {subset}: {totals}")
+    for scope in [s for s in (*SUBSETS, "between") if s in report["pairs"]]:
+        pairs = report["pairs"][scope]
+        lines.append(
+            f"  {scope}: {pairs['exact']} exact and {pairs['near']} near pairs, {pairs['across_splits']} across "
+            f"splits, {pairs['test_and_earlier']} between Test and Train/Val"
+        )
+    lines.append("  faults: " + ", ".join(f"{kind} {n}" for kind, n in report["faults"].items()))
+    lines.append(f"  limits: {report['limits'][0]}")
+    return "\n".join(lines)
+
+
+def _gate(findings: dict[str, list[str]], config: Audit, out: Path) -> None:
+    lines = []
+    for kind in config.stop_on:
+        found = findings[kind]
+        if found:
+            more = f"\n    and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            lines.append(f"  {kind} ({len(found)}):\n    " + "\n    ".join(found[:SHOWN]) + more)
+            lines.append(f"  remedy: {REMEDY[kind]}; to go on as it is, take '{kind}' out of audit.stop_on")
+    if lines:
+        raise ValueError("\n".join([f"{out}: the audit stops the pipeline (audit.stop_on)", *lines]))

@@ -1,0 +1,50 @@
+"""Augmentation as the papers state it: a list of settings in, one albumentations transform out.
+
+albumentations 2.0.8 ignores arguments it does not know (a warning only) and draws from its defaults instead, so every
+value is passed under its present name and the test suite compares what was built with what was asked for.
+"""
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from covidqu.config.training import Affine, Augmentation, BrightnessContrast, GaussNoise, HorizontalFlip
+
+
+def build(steps: list[Augmentation], seed: int = 0) -> A.Compose:
+    """Transform for (H, W) uint8 images and their masks; photometric steps leave masks alone."""
+    return A.Compose([_build(step) for step in steps], seed=seed)
+
+
+def _build(step: Augmentation) -> A.BasicTransform | A.Sequential:
+    match step:
+        case HorizontalFlip():
+            return A.HorizontalFlip(p=step.p)
+        case Affine():
+            return A.Affine(
+                translate_percent=(-step.shift, step.shift),
+                scale=(1 - step.scale, 1 + step.scale),
+                rotate=(-step.rotate_deg, step.rotate_deg),
+                shear=0,
+                interpolation=cv2.INTER_LINEAR,
+                mask_interpolation=cv2.INTER_NEAREST,
+                border_mode=cv2.BORDER_CONSTANT,
+                fill=0,
+                fill_mask=0,
+                p=step.p,
+            )
+        case BrightnessContrast():
+            limits = (-step.limit, step.limit)
+            return A.RandomBrightnessContrast(brightness_limit=limits, contrast_limit=limits, p=step.p)
+        case GaussNoise():
+            # On uint8 the library truncates the noise towards zero (a variance of 5 becomes 3.5): add it as float.
+            noise = A.GaussNoise(std_range=step.std_range, mean_range=(0, 0), p=1)
+            return A.Sequential(
+                [A.ToFloat(max_value=255, p=1), noise, A.FromFloat("uint8", max_value=255, p=1)], p=step.p
+            )
+
+
+def apply(transform: A.Compose, image: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """One draw for the image (H, W) uint8 and all its masks (H, W) uint8 of 0 and 1."""
+    out = transform(image=image, masks=masks)
+    return out["image"], list(out["masks"])

@@ -1,0 +1,91 @@
+"""Three ways to divide the images, side by side and row-aligned with the index.
+
+Enters: the index and the audit's pairs; leaves: `split.parquet` with `official` (the data set's own), `deduplicated`
+(without training images that also occur in a later split), `fold` (grouped k-fold) and `near_duplicate` (the test and
+validation images whose score an earlier split may have bought).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from covidqu.config.data import SPLITS, Split
+from covidqu.data.index import open_packed
+from covidqu.files import replacing
+
+
+def split(packed: Path, audit: Path, out: Path, config: Split) -> None:
+    """Write one row per image: row, official, deduplicated, fold (0 to folds - 1), near_duplicate.
+
+    Pairs count within and across subsets: a lung model that hands its weights to an infection model has seen its
+    images too. Raises ValueError when the audit belongs to other data or there are fewer images than folds.
+    """
+    index = open_packed(packed).index
+    a, b = read_pairs(audit, index)
+    order = index["split"].map(SPLITS.index).to_numpy()
+    early, late = np.where(order[a] < order[b], a, b), np.where(order[a] < order[b], b, a)
+    across = order[a] != order[b]
+    official = index["split"].to_numpy(dtype=object)
+    deduplicated = official.copy()
+    deduplicated[early[across]] = "dropped"
+    near_duplicate = np.zeros(len(index), bool)
+    near_duplicate[late[across]] = True
+    table = pd.DataFrame(
+        {
+            "row": np.arange(len(index)),
+            "official": official,
+            "deduplicated": deduplicated,
+            "fold": folds(index, a, b, config),
+            "near_duplicate": near_duplicate,
+        }
+    )
+    with replacing(out) as part:
+        table.to_parquet(part, index=False)
+    dropped = int((deduplicated == "dropped").sum())
+    print(f"split: {len(index)} images, {len(np.unique(early[across]))} images with a copy in a later split")
+    print(
+        f"split: deduplicated leaves out {dropped}; {int(near_duplicate.sum())} Val/Test images marked near_duplicate"
+    )
+
+
+def read_pairs(audit: Path, index: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of the pairs in `duplicates.parquet`; ValueError when they are not pairs of this index."""
+    path = audit / "duplicates.parquet"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; run the `audit` step")
+    pairs = pd.read_parquet(path)
+    a, b = pairs["a"].to_numpy(np.int64), pairs["b"].to_numpy(np.int64)
+    ids = index["id"].to_numpy(dtype=object)
+    inside = len(pairs) == 0 or (min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) < len(index))
+    if not inside or (ids[a] != pairs["id_a"]).any() or (ids[b] != pairs["id_b"]).any():
+        raise ValueError(f"{path}: lists pairs of other data than the packed ones; run the `audit` step again")
+    return a, b
+
+
+def folds(index: pd.DataFrame, a: np.ndarray, b: np.ndarray, config: Split) -> np.ndarray:
+    """(N,) fold of every row, stratified by subset and label; images linked by pairs share a fold.
+
+    One draw over both subsets, because an infection image and its copy in the lung subset belong together.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(len(index), len(index)))
+    count, groups = connected_components(links, directed=False)
+    if count < config.folds:
+        raise ValueError(f"split.folds: {config.folds} folds, but only {count} distinct images; use fewer folds")
+    strata = (index["subset"] + "/" + index["label"]).to_numpy(dtype=object)
+    smallest = index.groupby(["subset", "label"]).size()
+    if smallest.min() < config.folds:
+        raise ValueError(
+            f"split.folds: {config.folds} folds, but {'/'.join(smallest.idxmin())} has {smallest.min()} images; "
+            "use fewer folds"
+        )
+    fold = np.full(len(index), -1, np.int32)
+    draw = StratifiedGroupKFold(n_splits=config.folds, shuffle=True, random_state=config.seed)
+    for number, (_, held_out) in enumerate(draw.split(np.zeros(len(index)), strata, groups)):
+        fold[held_out] = number
+    assert (fold >= 0).all() and (fold[a] == fold[b]).all(), "a pair of duplicates crosses folds"
+    return fold

@@ -1,0 +1,70 @@
+"""Reads predictions.npz: header and small arrays at once, logits in blocks, so that memory does not grow with n."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covidqu.config.data import PX
+
+META_KEYS = ("run", "weights_sha256", "data_hash", "roi", "subset", "split", "tasks")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`rows` (n,) of the index; `class_logits` (n, K) float32 or None; `meta` says what made them."""
+
+    path: Path
+    meta: dict[str, Any]
+    rows: np.ndarray
+    class_logits: np.ndarray | None
+
+    def logits(self, task: str, images: int) -> Iterator[np.ndarray]:
+        """Blocks (<= images, 256, 256) float16 in row order; ValueError for another shape, type, or nan and inf."""
+        key = f"{task}_logits"
+        with zipfile.ZipFile(self.path) as archive:
+            if f"{key}.npy" not in archive.namelist():
+                raise ValueError(f"{self.path}: no '{key}', though its meta names task '{task}'; run `predict` again")
+            with archive.open(f"{key}.npy") as file:
+                shape, fortran, dtype = _header(file)
+                wanted = (len(self.rows), PX, PX)
+                if shape != wanted or fortran or dtype != np.float16:
+                    raise ValueError(f"{self.path}: {key} is {shape} {dtype}, want {wanted} float16; predict again")
+                for start in range(0, len(self.rows), images):
+                    count = min(images, len(self.rows) - start)
+                    block = np.frombuffer(file.read(count * PX * PX * dtype.itemsize), dtype).reshape(count, PX, PX)
+                    if not np.isfinite(block).all():
+                        raise ValueError(f"{self.path}: {key} holds nan or inf; the model diverged, train it again")
+                    yield block
+
+
+def open_predictions(path: Path) -> Predictions:
+    """Read all but the logits; ValueError for a file that is not what `predict` writes."""
+    try:
+        with np.load(path) as arrays:
+            missing = {"meta", "row"} - set(arrays.files)
+            if missing:
+                raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; run `predict` again")
+            meta = json.loads(str(arrays["meta"]))
+            rows = arrays["row"]
+            class_logits = arrays["class_logits"] if "class_logits" in arrays.files else None
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path}: not a complete .npz file ({error}); run `predict` again") from None
+    lost = [key for key in META_KEYS if key not in meta]
+    if lost:
+        raise ValueError(f"{path}: meta lacks {', '.join(lost)}; run `predict` again")
+    if rows.ndim != 1 or not len(rows):
+        raise ValueError(f"{path}: row has shape {rows.shape}, want (n,) with n > 0; run `predict` again")
+    if class_logits is not None and (class_logits.ndim != 2 or len(class_logits) != len(rows)):
+        raise ValueError(f"{path}: class_logits {class_logits.shape} do not fit {len(rows)} rows; run `predict` again")
+    return Predictions(path, meta, rows.astype(np.int64), class_logits)
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(file)

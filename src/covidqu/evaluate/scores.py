@@ -1,0 +1,207 @@
+"""Per-image counts of one run: packed data, split and logits in; scores.parquet and metrics.json out.
+
+Every protocol, interval and test is computed from scores.parquet (see `protocols`); metrics.json holds the headline
+numbers for `dvc metrics diff`.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from covidqu.config.data import PX
+from covidqu.config.evaluation import Evaluate
+from covidqu.data.index import Packed, open_packed, unpack_mask
+from covidqu.evaluate import protocols
+from covidqu.evaluate.boundary import boundary_scores
+from covidqu.evaluate.predictions import Predictions, open_predictions
+from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
+from covidqu.files import replacing, write_text
+
+SCORES, METRICS = "scores.parquet", "metrics.json"
+META_KEY = b"meta"
+BLOCK = 16  # images: float32 temporaries of a few MB
+CLASS_INDEX = {"Normal": 0, "Non-COVID": 1, "COVID-19": 2}  # of three class logits (paper 000)
+
+
+def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, config: Evaluate) -> None:
+    """Write out/scores.parquet (one row per test image, row order) and out/metrics.json.
+
+    ValueError if the predictions are of another run, other data, or not of exactly the run's test images.
+    """
+    data, found = open_packed(packed), open_predictions(predictions)
+    splits = pd.read_parquet(split)
+    check(name, found, data, splits, split)
+    scores = image_columns(data, splits, found.rows)
+    for task in found.meta["tasks"]:
+        truth = (truth_masks(data, task, found.rows[i : i + BLOCK]) for i in range(0, len(found.rows), BLOCK))
+        parts = [block_scores(z, t) for z, t in zip(found.logits(task, BLOCK), truth, strict=True)]
+        for column in parts[0]:
+            scores[f"{task}_{column}"] = np.concatenate([part[column] for part in parts])
+    if found.class_logits is not None:
+        scores = scores.assign(**class_columns(found, scores["label"]))
+    metrics = headline(scores, found.meta["tasks"], config)
+    write_scores(out / SCORES, scores, found.meta)
+    write_text(out / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks)."""
+    table = pq.read_table(path)
+    stored = table.schema.metadata or {}
+    if META_KEY not in stored:
+        raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; run `score` again")
+    return table.to_pandas(), json.loads(stored[META_KEY])
+
+
+def write_scores(path: Path, scores: pd.DataFrame, meta: dict[str, Any]) -> None:
+    """Parquet with `meta` as JSON in the schema's metadata."""
+    table = pa.Table.from_pandas(scores, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), META_KEY: json.dumps(meta).encode()})
+    with replacing(path) as part:
+        pq.write_table(table, part)
+
+
+def check(name: str, found: Predictions, data: Packed, splits: pd.DataFrame, split: Path) -> None:
+    """Do these predictions belong to this run, these data and this split? ValueError says which does not."""
+    meta, path = found.meta, found.path
+    if meta["run"] != name:
+        raise ValueError(f"{path}: made by run '{meta['run']}', not '{name}'; name that run's predictions")
+    if meta["data_hash"] != data.data_hash:
+        raise ValueError(
+            f"{path}: predicted on other data (data_hash {meta['data_hash'][:12]}, packed {data.data_hash[:12]}); "
+            "run `predict` on these data"
+        )
+    if len(splits) != len(data.index) or not np.array_equal(splits["row"], np.arange(len(data.index))):
+        raise ValueError(f"{split}: {len(splits)} rows do not fit the index ({len(data.index)}); run `split` again")
+    if meta["split"] not in splits.columns:
+        raise ValueError(f"{split}: no split '{meta['split']}', which {path} was made with; run `split` again")
+    test = (data.index["subset"] == meta["subset"]).to_numpy() & (splits[meta["split"]] == "Test").to_numpy()
+    if not np.array_equal(found.rows, np.flatnonzero(test)):
+        raise ValueError(
+            f"{path}: its {len(found.rows)} rows are not the {int(test.sum())} Test images of subset "
+            f"'{meta['subset']}' in split '{meta['split']}', in order; run `predict` again"
+        )
+
+
+def image_columns(data: Packed, splits: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """What is known of each image without the predictions."""
+    known = data.index.iloc[rows]
+    return pd.DataFrame(
+        {
+            "row": rows.astype(np.int32),
+            "id": known["id"].to_numpy(),
+            "subset": known["subset"].to_numpy(),
+            "label": known["label"].to_numpy(),
+            "name": known["name"].to_numpy(),
+            "near_duplicate": splits["near_duplicate"].to_numpy(bool)[rows],
+            "n_px": np.full(len(rows), PX * PX, np.int32),
+            "lung_area_px": known["lung_px"].to_numpy(np.int32),
+        }
+    )
+
+
+def truth_masks(data: Packed, task: str, rows: np.ndarray) -> np.ndarray:
+    """(n, 256, 256) bool; ValueError for infection in the lung subset, which has no such annotation."""
+    masks = {"lung": data.lung_masks, "infection": data.infection_masks}[task]
+    if rows.max() >= len(masks):
+        raise ValueError(f"row {rows.max()} has no {task} mask; score {task} on the infection subset only")
+    return unpack_mask(masks[rows])
+
+
+def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """(b, 256, 256) float16 logits and bool masks -> (b,) per column, names without the task.
+
+    Threshold logit > 0. `bce`: mean over pixels, natural logarithm, max(z, 0) - z t + log(1 + exp(-|z|)), which
+    neither overflows nor takes the logarithm of a rounded probability.
+    """
+    z, t = logits.reshape(len(logits), -1).astype(np.float32), truth.reshape(len(truth), -1)
+    positive = z > 0
+    tp = np.count_nonzero(positive & t, axis=1)
+    fp, fn = np.count_nonzero(positive, axis=1) - tp, np.count_nonzero(t, axis=1) - tp
+    decay = np.exp(-np.abs(z))
+    probability = np.where(z >= 0, np.float32(1), decay) / (1 + decay)
+    loss = np.maximum(z, 0) - z * t + np.log1p(decay)
+    boundaries = np.array([boundary_scores(p.reshape(PX, PX), g) for p, g in zip(positive, truth, strict=True)])
+    return {
+        "tp": tp.astype(np.int32),
+        "fp": fp.astype(np.int32),
+        "fn": fn.astype(np.int32),
+        "tn": (z.shape[1] - tp - fp - fn).astype(np.int32),
+        "soft_intersection": (probability * t).sum(axis=1, dtype=np.float64),
+        "soft_prediction": probability.sum(axis=1, dtype=np.float64),
+        "bce": loss.mean(axis=1, dtype=np.float64),
+        "hd95": boundaries[:, 0],
+        "nsd2": boundaries[:, 1],
+    }
+
+
+def class_columns(found: Predictions, labels: Iterable[str]) -> dict[str, np.ndarray]:
+    """`class_logit_{k}` and `class_target`; -1 for a label that the head does not know.
+
+    The order of the logits is `meta["classes"]` (label -> k), or that of three classes; ValueError otherwise.
+    """
+    assert found.class_logits is not None
+    index = found.meta.get("classes", CLASS_INDEX)
+    width = found.class_logits.shape[1]
+    if set(index.values()) != set(range(width)):
+        raise ValueError(
+            f"{found.path}: {width} class logits, meta names {index}; write `classes` (label -> k) in meta"
+        )
+    columns = {f"class_logit_{k}": found.class_logits[:, k] for k in range(width)}
+    return columns | {"class_target": np.array([index.get(label, -1) for label in labels], np.int32)}
+
+
+def headline(scores: pd.DataFrame, tasks: Iterable[str], config: Evaluate) -> dict[str, dict[str, float]]:
+    """task -> flat numbers; a protocol for which no image qualifies has no key."""
+    found: dict[str, dict[str, float]] = {task: _task_headline(scores, task, config) for task in tasks}
+    if "class_target" in scores:
+        known = scores[scores["class_target"] >= 0]
+        logits = known.filter(regex=r"^class_logit_\d+$").to_numpy()
+        right = logits.argmax(axis=1) == known["class_target"].to_numpy()
+        found["class"] = {"n": len(known)} | ({"accuracy": float(right.mean())} if len(known) else {})
+    return found
+
+
+def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[str, float]:
+    out: dict[str, float] = {"n": len(scores)}
+    images = protocols.per_image("img_covid", scores, task)
+    if len(images):
+        dice = images["dice"].to_numpy()
+        mean, low, high = bootstrap_mean(dice, config.bootstrap)
+        out |= {"img_covid_n": len(dice), "img_covid_dice": mean, "img_covid_dice_ci_low": low}
+        out |= {"img_covid_dice_ci_high": high, "img_covid_dice_median": float(np.median(dice))}
+        if len(dice) > 1:
+            out["img_covid_dice_sd"] = float(dice.std(ddof=1))
+        out["img_covid_iou"] = float(images["iou"].mean())
+        out |= _boundaries(scores.loc[images.index], task)
+        apart = images["dice"][~scores.loc[images.index, "near_duplicate"]]
+        if len(apart):
+            out |= {
+                "img_covid_n_no_near_duplicate": len(apart),
+                "img_covid_dice_no_near_duplicate": float(apart.mean()),
+            }
+        table = protocols.pooled("pooled_covid", scores, task)
+        pooled = bootstrap_ratio(table, protocols.pooled_measure("dice"), config.bootstrap)
+        out |= dict(
+            zip(("pooled_covid_dice", "pooled_covid_dice_ci_low", "pooled_covid_dice_ci_high"), pooled, strict=True)
+        )
+    for protocol in ("pooled_all", "img_smooth1", "batch8_seq", "img_all_e1", "img_all_e0"):
+        value = protocols.summary(protocol, scores, task, config.protocol_batch)["dice"]
+        out |= {} if np.isnan(value) else {f"{protocol}_dice": value}
+    if len(images) < len(scores):
+        healthy = protocols.summary("fp_healthy", scores, task)
+        out |= {f"fp_healthy_{key}": value for key, value in healthy.items() if not np.isnan(value)}
+    return out
+
+
+def _boundaries(scores: pd.DataFrame, task: str) -> dict[str, float]:
+    """Over images with an annotated mask; hd95 exists only where something was predicted, so its n is given."""
+    hd95 = scores[f"{task}_hd95"].dropna()
+    found = {"nsd2_mean": float(scores[f"{task}_nsd2"].mean()), "hd95_n": len(hd95)}
+    return found | ({"hd95_median": float(hd95.median())} if len(hd95) else {})

@@ -1,0 +1,58 @@
+"""Step `comparison`: every value printed in the five papers, one row each, beside what was measured.
+
+Enters: what the tables read; leaves: one CSV file. Numbers come from the tables' own cells.
+"""
+
+from pathlib import Path
+
+from covidqu.config.params import Params
+from covidqu.files import write_text
+from covidqu.report.cells import NOT_RUN, Cell, Value, csv_text
+from covidqu.report.published import SYSTEMS, Paper, paper
+from covidqu.report.sources import Sources
+from covidqu.report.tables import BUILDERS, build
+
+COLUMNS = (
+    *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),
+    *("n", "ci_low", "ci_high", "run", "status", "reason"),
+)
+MEASURED, SKIPPED, PRINTED = "measured", "not run", "printed only"
+NOT_IMPLEMENTED = "system not implemented in this version"
+
+
+def comparison(params: Params, data: Path, results: Path, out: Path) -> None:
+    """Write `out`: status `measured`, `not run` or `printed only`, the last two with the reason."""
+    sources = Sources(params, data, results)
+    rows = [row for system in SYSTEMS for row in _of_paper(sources, paper(system))]
+    write_text(out, csv_text(rows, COLUMNS))
+
+
+def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
+    rows = []
+    for short, table in source.tables.items():
+        name = f"{source.system}/{short}"
+        cells = {(c.row, c.column): c for c in build(sources, name).cells} if name in BUILDERS else {}
+        for (row, column), value in table.cells().items():
+            cell = cells.get((row, column)) or Cell(row, column)
+            status, reason = _status(source, short, cell, name in BUILDERS)
+            rows.append(
+                [
+                    *(source.paper, source.system, short, row, column, value),
+                    *(cell.measured_paper, cell.measured_correct, cell.n, cell.ci_low, cell.ci_high, cell.run),
+                    *(status, reason),
+                ]
+            )
+    return rows
+
+
+def _status(source: Paper, table: str, cell: Cell, built: bool) -> tuple[str, str]:
+    if cell.measured:
+        return MEASURED, cell.note
+    only = source.only(table, cell.row)
+    if only is not None:
+        return PRINTED, only
+    if not built:
+        assert not source.implemented, f"{source.system}/{table}: an implemented system without a builder"
+        return SKIPPED, NOT_IMPLEMENTED
+    assert cell.note.startswith(NOT_RUN), f"{source.system}/{table}: a cell without a number or a reason"
+    return SKIPPED, cell.note.removeprefix(NOT_RUN)

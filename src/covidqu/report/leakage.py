@@ -1,0 +1,56 @@
+"""Table `common/leakage`: duplicates across splits, and each run's headline with and without the images they touch."""
+
+from itertools import combinations_with_replacement
+
+from covidqu.config.data import SPLITS
+from covidqu.report.cells import NOT_RUN, Cell
+from covidqu.report.measures import HEADLINE, cell
+from covidqu.report.sources import Sources
+
+HOW = "correlation of thumbnails, or equal pixels"
+
+
+def leakage(sources: Sources) -> list[Cell]:
+    """Pairs by kind and by splits, test images that have one in Train or Val, then one line per run and task."""
+    return [*_pairs(sources), *_touched(sources), *_runs(sources)]
+
+
+def _pairs(sources: Sources) -> list[Cell]:
+    pairs = sources.duplicates
+    if pairs is None:
+        return [Cell("pairs", "count", note=NOT_RUN + "the audit was not made")]
+    kinds = {
+        "pairs": len(pairs),
+        "pairs, identical pixels": int(pairs["exact"].sum()),
+        "pairs across splits": int(pairs["across_splits"].sum()),
+        "pairs with different labels": int(pairs["label_conflict"].sum()),
+        "pairs across subsets": int((pairs["subset_a"] != pairs["subset_b"]).sum()),
+    }
+    for one, other in combinations_with_replacement(SPLITS, 2):
+        here = (pairs["split_a"] == one) & (pairs["split_b"] == other)
+        here |= (pairs["split_a"] == other) & (pairs["split_b"] == one)
+        kinds[f"pairs {one} - {other}"] = int(here.sum())
+    return [Cell(row, "count", measured_correct=count, protocol_correct=HOW) for row, count in kinds.items()]
+
+
+def _touched(sources: Sources) -> list[Cell]:
+    if sources.splits is None or sources.index is None:
+        return [Cell("test images with a near-duplicate in Train or Val", "count", note=NOT_RUN + "no split was made")]
+    test = (sources.index["split"] == "Test").to_numpy()
+    cells = []
+    for subset in sorted(sources.index["subset"].unique()):
+        rows = test & (sources.index["subset"] == subset).to_numpy()
+        count = int(sources.splits["near_duplicate"].to_numpy()[rows].sum())
+        row = f"{subset} test images with a near-duplicate in Train or Val"
+        cells.append(Cell(row, "count", None, None, count, "", HOW, n=int(rows.sum()), split="Test"))
+    return cells
+
+
+def _runs(sources: Sources) -> list[Cell]:
+    cells = []
+    for run, config in sources.params.resolved.items():
+        for task in config.tasks:
+            row = f"{run}: {task} Dice"
+            for column, clean in (("all test images", False), ("without near-duplicates", True)):
+                cells.append(cell(sources, row, column, run, task, "dice", correct=HEADLINE, clean=clean))
+    return cells

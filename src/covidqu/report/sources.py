@@ -1,0 +1,91 @@
+"""What tables and figures read: the index, the audit, and each run's scores, card and history.
+
+Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
+"""
+
+import json
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from covidqu.config.params import Params
+from covidqu.data.index import IMAGES, INDEX
+
+RUN_FILES = ("scores.parquet", "card.json")
+
+
+class Sources:
+    """Files behind the report, each read once."""
+
+    def __init__(self, params: Params, data: Path, results: Path) -> None:
+        self.params, self.data, self.results = params, data, results
+        self.scores, self.card = cache(self._scores), cache(self._card)
+
+    @cached_property
+    def index(self) -> pd.DataFrame | None:
+        """The index of the packed data."""
+        return self._frame(self.data / "packed" / INDEX)
+
+    @cached_property
+    def duplicates(self) -> pd.DataFrame | None:
+        """Pairs of exact and near duplicates."""
+        return self._frame(self.data / "audit" / "duplicates.parquet")
+
+    @cached_property
+    def splits(self) -> pd.DataFrame | None:
+        """Splits, row-aligned with the index."""
+        return self._frame(self.data / "split.parquet")
+
+    @cached_property
+    def audit(self) -> dict[str, Any] | None:
+        """Facts found by the audit."""
+        path = self.data / "audit" / "audit.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """(N, height, width) of the packed images, from the array's header."""
+        path = self.data / "packed" / IMAGES
+        return np.load(path, mmap_mode="r").shape if path.is_file() else None
+
+    def why_no_subset(self, subset: str) -> str | None:
+        """Why nothing can be said about a subset; None when its images are packed."""
+        if self.index is None:
+            return "the data are not packed"
+        return None if (self.index["subset"] == subset).any() else f"the {subset} subset is not in this archive"
+
+    def why_no_run(self, run: str) -> str | None:
+        """Why a run has no numbers; None when it has."""
+        if run not in self.params.runs:
+            return f"run {run} is not in the parameters"
+        missing = [name for name in RUN_FILES if not (self.folder(run) / name).is_file()]
+        return f"run {run} has no {' and no '.join(missing)}" if missing else None
+
+    def has_card(self, run: str) -> bool:
+        """Whether it is known how a run was trained, scored or not."""
+        return run in self.params.runs and (self.folder(run) / "card.json").is_file()
+
+    def folder(self, run: str) -> Path:
+        """Where a run's scores, card and history lie."""
+        return self.results / "runs" / run
+
+    def _scores(self, run: str) -> pd.DataFrame:
+        """One row per test image; ask `why_no_run` first."""
+        return pd.read_parquet(self.folder(run) / "scores.parquet")
+
+    def _card(self, run: str) -> dict[str, Any]:
+        """What was trained; ask `has_card` first."""
+        return json.loads((self.folder(run) / "card.json").read_text())
+
+    def history(self, run: str) -> pd.DataFrame | None:
+        """One row per epoch; None when the run was not trained."""
+        path = self.folder(run) / "history.csv"
+        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        return history if len(history) else None
+
+    @staticmethod
+    def _frame(path: Path) -> pd.DataFrame | None:
+        return pd.read_parquet(path) if path.is_file() else None

@@ -1,0 +1,70 @@
+"""Titles that say what a table is and how its runs differ from the paper.
+
+Enters: cards of the runs (their `deviations`: setting -> [value, the paper's]); leaves: one line of text.
+"""
+
+from typing import Any
+
+from covidqu.config.training import deviations
+from covidqu.report.published import paper, printed
+from covidqu.report.sources import Sources
+
+
+def title(sources: Sources, name: str, runs: list[str], settings: str | None = None) -> str:
+    """Paper, table and caption, with every deviation of the runs behind it (and of the runs they start from).
+
+    `settings`: a run whose parameters the table shows without anything trained.
+    """
+    system, table = name.split("/", 1)
+    source = paper(system)
+    caption = f"Paper {source.paper} ({source.name}), {table.replace('-', ' ')}: {source.tables[table].caption}"
+    if settings in sources.params.runs:
+        caption = " - ".join([caption, *of_settings(deviations(sources.params.run(settings)))])
+    return with_deviations(sources, caption, runs)
+
+
+def with_deviations(sources: Sources, caption: str, runs: list[str]) -> str:
+    """`report.title`, the caption, then what was reduced or replaced."""
+    prefix = sources.params.report.title
+    parts = [prefix] if prefix else []
+    return " - ".join([*parts, caption, *deviation_texts(sources, runs)])
+
+
+def deviation_texts(sources: Sources, runs: list[str]) -> list[str]:
+    """One text per kind of deviation; runs are named when the table rests on more than one."""
+    texts: dict[str, list[str]] = {}
+    for run in runs:
+        if sources.has_card(run):
+            for words in _of_run(sources, run):
+                texts.setdefault(words, []).append(run)
+    several = len(runs) > 1
+    return [f"{', '.join(names)}: {words}" if several else words for words, names in texts.items()]
+
+
+def _of_run(sources: Sources, run: str) -> list[str]:
+    card = sources.card(run)
+    left = {key: (value, wanted) for key, (value, wanted) in card["deviations"].items()}
+    if left.get("subset") == ("infection", "lung"):
+        del left["subset"]
+        return [_small_lung_set(sources, run, card), *of_settings(left)]
+    return of_settings(left)
+
+
+def of_settings(changed: dict[str, tuple[Any, Any]]) -> list[str]:
+    """Texts for setting -> (value, the paper's): missing pre-training first, all else as a reduced run."""
+    left, texts = dict(changed), []
+    if "init" in left and left["init"][0] == "random" and str(left["init"][1]).startswith("imagenet"):
+        texts.append("NOT PRETRAINED (encoder weights: none)")
+        del left["init"]
+    if left:
+        words = [f"{key} {value} instead of {wanted}" for key, (value, wanted) in left.items()]
+        texts.append(f"REDUCED RUN ({'; '.join(words)})")
+    return texts
+
+
+def _small_lung_set(sources: Sources, run: str, card: dict[str, Any]) -> str:
+    """Paper 002 trains on the lung subset; its size is the one printed in paper 000, Table I."""
+    images = card["train_images"] + card["val_images"]
+    images += len(sources.scores(run)) if sources.why_no_run(run) is None else 0
+    whole = printed("swin-dual/table-1")["Total", "Total"]
+    return f"lung masks from the infection subset ({images:,} images), not from the {whole:,}-image lung subset"

@@ -1,0 +1,1 @@
+"""The networks. A system knows its layers, nothing of training."""

@@ -1,0 +1,75 @@
+"""What every system is: uint8 images in, logits out."""
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from covidqu.config.training import Model, Task
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class System(nn.Module, ABC):
+    """A network for some tasks. Subclasses build layers in `__init__` and map (B, C, H, W) to logits in `forward`."""
+
+    channels: ClassVar[int]
+
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(B, `channels`, H, W) float -> logits (B, 1, H, W) for each task."""
+
+    def pretrained_part(self) -> nn.Module | None:
+        """The module that weights from the hub fit; None when the system has none."""
+        return None
+
+    def parameter_count(self) -> int:
+        """Number of values in all parameters (buffers such as running means not counted)."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def prepare(image: Tensor, channels: int, normalise: str) -> Tensor:
+    """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, ImageNet statistics when asked for."""
+    x = image.unsqueeze(1).float().div_(255).expand(-1, channels, -1, -1)
+    if normalise == "imagenet":
+        mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        x = (x - mean) / std
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def build(model: Model, tasks: tuple[Task, ...]) -> System:
+    """The system named by `model.system`: the function `create` of the module of that name."""
+    return import_module(f"covidqu.systems.{model.system}").create(model, tasks)
+
+
+def load_weights(system: System, path: Path) -> str:
+    """Load a weights file and return its `scope`: `none` (random), `encoder` (from the hub) or `model` (a run).
+
+    ValueError when names or shapes do not fit: nothing is loaded in part.
+    """
+    with safe_open(path, framework="pt") as file:
+        scope = (file.metadata() or {}).get("scope", "model")
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    if scope == "none":
+        return scope
+    target: nn.Module | None = system.pretrained_part() if scope == "encoder" else system
+    if target is None:
+        raise ValueError(f"{path}: holds encoder weights, {type(system).__name__} has no encoder of that kind")
+    own = target.state_dict()
+    wrong = sorted(k for k in own.keys() | tensors.keys() if k not in own or k not in tensors)
+    wrong += sorted(k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape)
+    if wrong:
+        raise ValueError(
+            f"{path}: {len(wrong)} of {len(own)} tensors do not fit {type(system).__name__}, first '{wrong[0]}'; "
+            "`init` must name weights of the same model settings (width, encoder, decoder)"
+        )
+    target.load_state_dict(tensors)
+    return scope

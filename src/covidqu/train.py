@@ -1,0 +1,326 @@
+"""Train one run: packed data, split, lung masks and initial weights in; best and last weights, history, card out.
+
+One visible loop on Lightning Fabric. Every random draw is a function of (seed, epoch, rank), and the state after each
+epoch is kept beside the outputs, so that an interrupted training continues as if nothing had happened, bit by bit.
+"""
+
+import hashlib
+import json
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from covidqu.card import describe, params_hash, weights_metadata
+from covidqu.config.training import Run
+from covidqu.data import augment
+from covidqu.data.dataset import Batch, Examples, batches, in_sequence, load_roi, order, split_rows
+from covidqu.data.index import open_packed, unpack_mask
+from covidqu.files import replacing, sha256, write_text
+from covidqu.losses import hard_dice, total_loss
+from covidqu.systems.base import System, build, load_weights, prepare
+
+
+@dataclass
+class Progress:
+    """What the loop has done so far; together with model and optimiser, all that a resumed training needs."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float = -1.0
+    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    name: str,
+    run: Run,
+    packed: Path,
+    split: Path,
+    roi: Path,
+    init: Path,
+    weights: Path,
+    out: Path,
+    resume: Path,
+) -> None:
+    """Train `run` and write `weights` (best epoch by validation Dice of the last task), last.safetensors,
+    history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete.
+
+    ValueError: weights that do not fit, splits without images, a device that is not there, a loss that is not finite.
+    """
+    fabric = launch(run)
+    data = open_packed(packed)
+    masks = load_roi(roi, data)
+    parts = {
+        part: Examples(data, rows, masks, run.image_px)
+        for part, rows in split_rows(data, split, run.subset, run.split).items()
+    }
+    seed_all(run.seed, 0, 0)
+    model = build(run.model, run.tasks)
+    scope = load_weights(model, init)
+    ratios = foreground_ratios(run, parts["Train"])
+    identity = key(run, data.data_hash, init, roi, split)
+    loop = Loop(name, run, fabric, model, parts, ratios, resume / "last.pt", identity)
+    progress = loop.fit()
+    if fabric.global_rank == 0:
+        device = fabric.device
+        facts = {
+            "data_hash": data.data_hash,
+            "initial_weights": {"name": run.init, "scope": scope, "sha256": sha256(init)},
+            "train_images": len(parts["Train"]),
+            "val_images": len(parts["Val"]),
+            "parameters": model.parameter_count(),
+            "pos_weight": ratios,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+            "devices": run.devices,
+        }
+        card = describe(name, run, history=progress.history, best_epoch=progress.best_epoch, facts=facts)
+        write(model, progress, card, weights, out)
+        (resume / "last.pt").unlink(missing_ok=True)
+    fabric.barrier()
+
+
+def launch(run: Run) -> Fabric:
+    """Devices and precision; started once per process."""
+    if run.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
+    on_gpu = run.accelerator != "cpu" and torch.cuda.is_available()
+    if run.batch % run.devices:
+        raise ValueError(f"batch: {run.batch} cannot be shared by {run.devices} devices; choose a multiple")
+    if run.precision == "16-mixed" and not on_gpu:
+        raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    cv2.setNumThreads(1)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=run.devices,
+        strategy="ddp" if run.devices > 1 else "auto",
+        precision=run.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def seed_all(seed: int, epoch: int, rank: int) -> int:
+    """Seed Python, NumPy and torch for one epoch of one process; returns the seed for the augmentation."""
+    drawn = [int(s) for s in np.random.SeedSequence([seed, epoch, rank]).generate_state(4)]
+    random.seed(drawn[0])
+    np.random.seed(drawn[1])
+    torch.manual_seed(drawn[2])
+    return drawn[3]
+
+
+def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
+    """Background / foreground pixels of all training images for tasks whose loss says `pos_weight: train`; else 1."""
+    out = {}
+    for task, terms in run.loss.items():
+        out[task] = 1.0
+        if any(getattr(term, "pos_weight", None) == "train" for term in terms):
+            area = examples.packed.index[f"{task}_px"].to_numpy()[examples.rows].sum()
+            if area == 0:
+                raise ValueError(f"loss.{task}: pos_weight 'train' needs foreground in Train, there is none")
+            out[task] = float((len(examples) * unpack_mask(examples.packed.lung_masks[:1]).size - area) / area)
+    return out
+
+
+def key(run: Run, data_hash: str, *files: Path) -> str:
+    """Identity of a training: its settings, data and inputs. A state of another identity is never continued."""
+    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Loop:
+    """The training loop: `fit` runs epochs until the last or until validation stops improving for `patience`."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Run,
+        fabric: Fabric,
+        model: System,
+        parts: dict[str, Examples],
+        ratios: dict[str, float],
+        state_file: Path,
+        identity: str,
+    ) -> None:
+        self.name, self.run, self.fabric, self.parts, self.ratios = name, run, fabric, parts, ratios
+        self.state_file, self.identity = state_file, identity
+        self.model = model.to(memory_format=torch.channels_last)
+        kind = torch.optim.AdamW if run.optimizer.kind == "adamw" else torch.optim.Adam
+        settings = run.optimizer.model_dump(exclude={"kind"})
+        optimizer = kind([p for p in model.parameters() if p.requires_grad], **settings)
+        self.forward, self.optimizer = fabric.setup(self.model, optimizer)
+        self.scheduler = None
+        if run.schedule.kind == "cosine" and run.epochs:
+            self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+                optimizer, T_max=run.epochs, eta_min=run.schedule.lr_min
+            )
+        self.transform = augment.build(run.augment) if run.augment else None
+
+    def fit(self) -> Progress:
+        """Run all epochs; a run of 0 epochs leaves the initial weights as they are."""
+        progress = self.restore()
+        while progress.epoch < self.run.epochs and not self.patience_is_over(progress):
+            self.epoch(progress)
+            self.save(progress)
+        if not progress.best_state:
+            progress.best_state = self.snapshot()
+        return progress
+
+    def patience_is_over(self, progress: Progress) -> bool:
+        return self.run.patience is not None and progress.epoch - progress.best_epoch >= self.run.patience
+
+    def epoch(self, progress: Progress) -> None:
+        """One pass over Train, one over Val, one line of history."""
+        number, started = progress.epoch + 1, time.monotonic()
+        lr = self.optimizer.param_groups[0]["lr"]
+        trained = self.train_pass(number)
+        seconds = time.monotonic() - started
+        seen = len(self.parts["Train"])
+        if self.scheduler:
+            self.scheduler.step()
+        validated = self.validate()
+        value = validated[f"val_{self.run.tasks[-1]}_dice"]
+        best = value > progress.best_value
+        if best:
+            progress.best_epoch, progress.best_value, progress.best_state = number, value, self.snapshot()
+        progress.epoch = number
+        line = {"epoch": number, "lr": lr, **trained, **validated, "seconds": seconds, "images_per_s": seen / seconds}
+        progress.history.append({**line, "best": int(best)})
+        if self.fabric.global_rank == 0:
+            shown = ", ".join(f"{k} {v:.4f}" for k, v in {**trained, **validated}.items())
+            print(f"{self.name}: epoch {number}/{self.run.epochs}: {shown}", file=sys.stderr)
+
+    def train_pass(self, number: int) -> dict[str, float]:
+        """Mean loss over batches and mean Dice over images with foreground, in training mode."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        draw = seed_all(self.run.seed, number, rank)
+        if self.transform is not None:
+            self.transform.set_random_seed(draw)
+        positions = order(len(self.parts["Train"]), self.run.batch // world, self.run.seed, number, rank, world)
+        self.forward.train()
+        sums = Sums(self.run.tasks, self.fabric.device)
+        bar = tqdm(
+            batches(self.parts["Train"], positions, self.transform),
+            desc=f"{self.name} epoch {number}/{self.run.epochs}",
+            total=len(positions),
+            disable=rank != 0,
+            mininterval=2,
+            leave=False,
+        )
+        for batch in bar:
+            logits, targets, loss = self.step(batch)
+            self.fabric.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            sums.add(loss.detach(), logits, targets)
+        return sums.result(self.fabric, "train", f"{self.name} epoch {number}")
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The same over Val, not augmented, in evaluation mode, each image once."""
+        self.forward.eval()
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        sums = Sums(self.run.tasks, self.fabric.device)
+        positions = in_sequence(len(self.parts["Val"]), self.run.batch)[rank::world]
+        for batch in batches(self.parts["Val"], positions):
+            logits, targets, loss = self.step(batch)
+            sums.add(loss, logits, targets)
+        return sums.result(self.fabric, "val", self.name)
+
+    def step(self, batch: Batch) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+        """Forward pass and loss of one batch."""
+        device = self.fabric.device
+        image = prepare(torch.from_numpy(batch.image).to(device), self.model.channels, self.run.normalise)
+        targets = {t: torch.from_numpy(batch.target(t)).to(device).unsqueeze(1) for t in self.run.tasks}
+        logits = self.forward(image)
+        return logits, targets, total_loss(self.run.loss, logits, targets, self.ratios)
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights on the host."""
+        return {k: v.detach().cpu().contiguous().clone() for k, v in self.model.state_dict().items()}
+
+    def save(self, progress: Progress) -> None:
+        """Keep the state after an epoch, whole or not at all."""
+        if self.fabric.global_rank == 0:
+            state = {
+                "identity": self.identity,
+                "progress": vars(progress),
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict() if self.scheduler else {},
+                "precision": self.fabric.strategy.precision.state_dict(),
+            }
+            with replacing(self.state_file) as part:
+                torch.save(state, part)
+        self.fabric.barrier()
+
+    def restore(self) -> Progress:
+        """Continue from the kept state when it belongs to this very training, else start anew and say so."""
+        if not self.state_file.is_file():
+            return Progress()
+        state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        if state["identity"] != self.identity:
+            print(f"{self.name}: {self.state_file} is of other settings or data; starting anew", file=sys.stderr)
+            return Progress()
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        progress = Progress(**state["progress"])
+        print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)
+        return progress
+
+
+class Sums:
+    """Running sums on the device (no synchronisation per step), added over processes at the end."""
+
+    def __init__(self, tasks: tuple[str, ...], device: torch.device) -> None:
+        self.tasks = tasks
+        self.values = torch.zeros(2 + 2 * len(tasks), dtype=torch.float64, device=device)
+
+    def add(self, loss: torch.Tensor, logits: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            pairs = [value for task in self.tasks for value in hard_dice(logits[task], targets[task])]
+            self.values += torch.stack([loss.double(), torch.ones_like(pairs[0]), *pairs])
+
+    def result(self, fabric: Fabric, prefix: str, where: str) -> dict[str, float]:
+        loss, count, *pairs = fabric.all_reduce(self.values, reduce_op="sum").tolist()
+        if not np.isfinite(loss):
+            raise ValueError(f"{where}: the {prefix} loss is not finite; lower optimizer.lr or set precision: 32-true")
+        dice = {
+            f"{prefix}_{task}_dice": pairs[2 * i] / pairs[2 * i + 1] if pairs[2 * i + 1] else 0.0
+            for i, task in enumerate(self.tasks)
+        }
+        return {f"{prefix}_loss": loss / count, **dice}
+
+
+def write(model: System, progress: Progress, card: dict[str, Any], weights: Path, out: Path) -> None:
+    """Write all outputs, each whole or not at all."""
+    last = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    for target, state in ((weights, progress.best_state), (out / "last.safetensors", last)):
+        with replacing(target) as part:
+            save_file(state, part, metadata=weights_metadata(card))
+    tasks = card["config"]["loss"]
+    columns = ["epoch", "lr", "train_loss", *[f"train_{t}_dice" for t in tasks]]
+    columns += ["val_loss", *[f"val_{t}_dice" for t in tasks], "seconds", "images_per_s", "best"]
+    table = pd.DataFrame(progress.history, columns=columns)
+    write_text(out / "history.csv", table.to_csv(index=False, float_format="%.8g"))
+    write_text(out / "card.json", json.dumps(card, indent=1) + "\n")

@@ -1,0 +1,45 @@
+"""Shared fixtures: a phantom archive, its packed form, and the real infection subset where it is at hand."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from covidqu.config.data import Phantom
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def phantom_config() -> Phantom:
+    few = {"Train": (6, 3, 3), "Val": (4, 2, 2), "Test": (4, 2, 2)}
+    return Phantom(seed=0, lung=few, infection=few)
+
+
+@pytest.fixture(scope="session")
+def phantom_archive(tmp_path_factory: pytest.TempPathFactory, phantom_config: Phantom) -> Path:
+    from covidqu.data.phantom import write_phantom
+
+    path = tmp_path_factory.mktemp("archive") / "phantom.zip"
+    write_phantom(path, phantom_config)
+    assert zipfile.is_zipfile(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> Path:
+    from covidqu.data.pack import pack
+
+    folder = tmp_path_factory.mktemp("packed") / "packed"
+    pack(phantom_archive, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def covidqu_data() -> Path:
+    """Folder that holds `Infection Segmentation Data` with the real images."""
+    for candidate in (os.environ.get("COVIDQU_DATA"), ROOT.parent / "shared" / "covidqu"):
+        if candidate and (Path(candidate) / "Infection Segmentation Data").is_dir():
+            return Path(candidate)
+    pytest.skip("the real infection subset is not here: set COVIDQU_DATA to the folder that holds it")

@@ -1,0 +1,119 @@
+"""The check of regenerated tables: every kind of difference is found and named; nothing else is."""
+
+from pathlib import Path
+
+import pytest
+
+from covidqu.report.check import check
+
+TABLE = "row,column,measured_correct,n\nDice,Score,0.7,8\nIoU,Score,0.5,8\n"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    expected, actual = tmp_path / "expected", tmp_path / "actual"
+    for folder in (expected, actual):
+        (folder / "tables" / "unet-roi").mkdir(parents=True)
+        (folder / "tables" / "unet-roi" / "table-4.csv").write_text(TABLE)
+        (folder / "comparison.csv").write_text("table,row,column,n\nunet-roi/table-4,Dice,Score,8\n")
+    (expected / "tolerances.yaml").write_text(
+        "tolerances:\n  - {table: 'tables/unet-roi/*', column: 'measured_*', absolute: 0.01}\n"
+    )
+    return expected, actual
+
+
+def rewrite(folder: Path, old: str, new: str) -> None:
+    path = folder / "tables" / "unet-roi" / "table-4.csv"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_equal_tables_pass_and_are_counted(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(*folders) == 0
+    assert capsys.readouterr().out == "2 tables, 12 values checked: 0 differences\n"
+
+
+def test_moved_number_is_named_in_full(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(folders[1], "0.7", "0.72")
+    assert check(*folders) == 1
+    wanted = "tables/unet-roi/table-4: row 'Dice' / 'Score': measured_correct moved: '0.7' -> '0.72' (tolerance 0.01)\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_tolerance_covers_its_columns_only(folders: tuple[Path, Path]) -> None:
+    rewrite(folders[1], "0.7", "0.71")
+    assert check(*folders) == 0
+    (folders[0] / "tolerances.yaml").unlink()
+    assert check(*folders) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0.7,8", "0.7,9", "row 'Dice' / 'Score': n moved: '8' -> '9' (tolerance 0)"),
+        ("0.7,8", "nan,8", "measured_correct moved: '0.7' -> 'nan'"),
+        ("0.7,8", ",8", "measured_correct moved: '0.7' -> ''"),
+        ("Dice,Score,0.7,8\n", "", "row 'Dice' / 'Score' is missing"),
+        ("IoU,Score", "Recall,Score", "row 'Recall' / 'Score' is new"),
+    ],
+)
+def test_other_differences(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    rewrite(folders[1], old, new)
+    assert check(*folders) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_order_of_rows_and_columns_is_no_difference(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "tables" / "unet-roi" / "table-4.csv"
+    path.write_text("column,row,n,measured_correct\nScore,IoU,8,0.5\nScore,Dice,8,0.7\n")
+    assert check(*folders) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLE.replace("\n", ",x\n"), "column 'x' is new"),
+        ("row,column,n\nDice,Score,8\nIoU,Score,8\n", "column 'measured_correct' is missing"),
+        (None, "tables/unet-roi/table-4: table is missing in"),
+    ],
+)
+def test_columns_and_tables(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], text: str | None, message: str
+) -> None:
+    path = folders[1] / "tables" / "unet-roi" / "table-4.csv"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert check(*folders) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_extra_table_fails_but_histories_are_no_tables(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders[1] / "runs" / "a").mkdir(parents=True)
+    (folders[1] / "runs" / "a" / "history.csv").write_text("epoch\n1\n")
+    assert check(*folders) == 0
+    (folders[1] / "tables" / "new.csv").write_text(TABLE)
+    assert check(*folders) == 1
+    assert "tables/new: table is not among the expected ones" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [TABLE + "Dice,Score,0.7,8\n", TABLE + "F1,Score\n"])
+def test_malformed_tables_are_refused(folders: tuple[Path, Path], text: str) -> None:
+    (folders[1] / "tables" / "unet-roi" / "table-4.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"table-4\.csv: .*write the table again"):
+        check(*folders)
+
+
+def test_nothing_expected_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no CSV table"):
+        check(tmp_path, tmp_path)
+
+
+def test_misspelt_tolerance_is_refused(folders: tuple[Path, Path]) -> None:
+    (folders[0] / "tolerances.yaml").write_text("tolerances:\n  - {table: '*', column: '*', abolute: 1}\n")
+    with pytest.raises(ValueError, match=r"(?s)tolerances\.yaml: .*abolute: unknown key"):
+        check(*folders)

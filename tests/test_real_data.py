@@ -1,0 +1,134 @@
+"""The real infection subset, from the folder to the split: what the papers print and what the images show."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from covidqu.config.data import Audit, Split
+from covidqu.config.params import load
+from covidqu.data.archive import download
+from covidqu.data.audit import audit
+from covidqu.data.index import Packed, open_packed
+from covidqu.data.pack import pack
+from covidqu.data.pairs import leaks, near_pairs, thumbnails
+from covidqu.data.split import split
+
+pytestmark = pytest.mark.realdata
+SETTINGS = Path(__file__).resolve().parent.parent / "params.yaml"
+
+
+@pytest.fixture(scope="session")
+def real_folder(tmp_path_factory: pytest.TempPathFactory, covidqu_data: Path) -> Path:
+    folder = tmp_path_factory.mktemp("real")
+    settings = load([SETTINGS]).download.model_copy(update={"source": "directory", "path": str(covidqu_data)})
+    download(folder / "covidqu.zip", settings)
+    pack(folder / "covidqu.zip", folder / "packed")
+    (folder / "covidqu.zip").unlink()
+    audit(
+        folder / "packed",
+        folder / "audit",
+        Audit(near_duplicate_correlation=0.99, expect_counts="papers", stop_on=["counts", "label_conflicts"]),
+    )
+    split(folder / "packed", folder / "audit", folder / "split.parquet", Split(folds=5, seed=0))
+    return folder
+
+
+@pytest.fixture
+def real(real_folder: Path) -> Packed:
+    """Rows of the infection subset; the lung subset may be there or not."""
+    return open_packed(real_folder / "packed")
+
+
+@pytest.fixture
+def pairs(real_folder: Path) -> pd.DataFrame:
+    table = pd.read_parquet(real_folder / "audit" / "duplicates.parquet")
+    return table[(table["subset_a"] == "infection") & (table["subset_b"] == "infection")]
+
+
+@pytest.fixture
+def report(real_folder: Path) -> dict:
+    return json.loads((real_folder / "audit" / "audit.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("part", "label", "printed"),
+    [
+        ("Train", "COVID-19", 1864),
+        ("Train", "Non-COVID", 932),
+        ("Train", "Normal", 932),
+        ("Val", "COVID-19", 466),
+        ("Val", "Non-COVID", 233),
+        ("Val", "Normal", 233),
+        ("Test", "COVID-19", 583),
+        ("Test", "Non-COVID", 292),
+        ("Test", "Normal", 291),
+    ],
+)
+def test_counts(real: Packed, part: str, label: str, printed: int) -> None:
+    """Paper 000, Table II; paper 002, Table II."""
+    index = real.index
+    assert ((index["subset"] == "infection") & (index["split"] == part) & (index["label"] == label)).sum() == printed
+
+
+def test_audit_agrees_with_the_papers(report: dict) -> None:
+    assert report["counts_agree"] is True
+    assert report["faults"]["label_conflicts"] == 0
+
+
+def test_the_pixel_identical_pair(pairs: pd.DataFrame, real: Packed) -> None:
+    exact = pairs[pairs["exact"]]
+    assert exact[["id_a", "id_b"]].to_numpy().tolist() == [
+        ["infection/Train/COVID-19/covid_686", "infection/Test/COVID-19/covid_3155"]
+    ]
+    a, b = exact[["a", "b"]].iloc[0]
+    np.testing.assert_array_equal(real.images[a], real.images[b])
+
+
+def test_near_duplicates(pairs: pd.DataFrame) -> None:
+    assert (len(pairs), pairs["across_splits"].sum(), leaks(pairs).sum()) == (31, 12, 6)
+
+
+def test_near_duplicates_at_a_lower_threshold(real: Packed) -> None:
+    rows = real.rows("infection")
+    found = near_pairs(thumbnails(real.images[rows]), 0.985)
+    parts = real.index["split"].to_numpy(dtype=object)[rows]
+    a, b = parts[found["a"]], parts[found["b"]]
+    across = a != b
+    assert (len(found), across.sum(), (across & ((a == "Test") | (b == "Test"))).sum()) == (44, 14, 8)
+
+
+def test_masks(real: Packed, report: dict) -> None:
+    index = real.index.iloc[real.rows("infection")]
+    covid = index["label"] == "COVID-19"
+    assert (index.loc[covid, "infection_px"] > 0).all()
+    assert (index.loc[~covid, "infection_px"] == 0).all()
+    assert not (real.infection_masks & ~real.lung_masks[: len(real.infection_masks)]).any()
+    assert report["infection_outside_lung"] == 0
+    assert report["empty_covid_masks"] == {"Train": 0, "Val": 0, "Test": 0}
+    assert (index["lung_px"] > 0).all()
+
+
+def test_mean_infected_area(report: dict) -> None:
+    assert report["mean_infected_area"]["all"] == pytest.approx(0.139, abs=0.0005)
+
+
+def test_split(real_folder: Path, pairs: pd.DataFrame, real: Packed) -> None:
+    table = pd.read_parquet(real_folder / "split.parquet").iloc[real.rows("infection")]
+    parts = table["deduplicated"].to_numpy(dtype=object)
+    first, second = parts[pairs["a"]], parts[pairs["b"]]
+    assert not ((first != second) & (first != "dropped") & (second != "dropped")).any()
+    assert (parts == "Test").sum() == 1166
+    fold = table["fold"].to_numpy()
+    assert (fold[pairs["a"]] == fold[pairs["b"]]).all()
+    covid = (real.index["label"].iloc[real.rows("infection")] == "COVID-19").to_numpy()
+    assert np.ptp(np.bincount(fold[covid])) <= 6, "2913 COVID-19 images dealt out evenly"
+
+
+def test_marked_test_images(real_folder: Path, pairs: pd.DataFrame) -> None:
+    table = pd.read_parquet(real_folder / "split.parquet")
+    marked = set(table.loc[table["near_duplicate"] & (table["official"] == "Test"), "row"])
+    late = pairs.loc[leaks(pairs), ["a", "b"]].to_numpy().ravel()
+    assert {row for row in late if table["official"].iat[row] == "Test"} <= marked

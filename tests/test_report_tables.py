@@ -1,0 +1,348 @@
+"""Tables and comparison from synthetic scores: nothing invented, nothing lost, shortcuts in the title."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from covidqu.config.params import Params, check, merge, read
+from covidqu.report.cells import Cell, Table, markdown, text, with_published
+from covidqu.report.comparison import comparison
+from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.sources import Sources
+from covidqu.report.tables import BUILDERS, build, table
+from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs, tables
+
+ROOT = Path(__file__).resolve().parent.parent
+LABELS = ["COVID-19"] * 12 + ["Non-COVID"] * 6 + ["Normal"] * 6
+PX = 256 * 256
+
+
+def settings(**changes: Any) -> Params:
+    fast = {"evaluate": {"bootstrap": {"resamples": 200}}}
+    return check(merge(merge(read([ROOT / "params.yaml"]), fast), changes))
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return settings()
+
+
+def scores(tasks: tuple[str, ...], seed: int) -> pd.DataFrame:
+    """24 test images in file order; three healthy ones have false infection."""
+    rng = np.random.default_rng(seed)
+    n = len(LABELS)
+    frame = pd.DataFrame(
+        {
+            "row": np.arange(100, 100 + n),
+            "id": [f"infection/Test/{label}/{i}" for i, label in enumerate(LABELS)],
+            "subset": "infection",
+            "label": LABELS,
+            "name": [str(i) for i in range(n)],
+            "near_duplicate": [i in (0, 13) for i in range(n)],
+            "n_px": PX,
+            "lung_area_px": 15000,
+        }
+    )
+    for task in tasks:
+        covid = np.array([label == "COVID-19" or task == "lung" for label in LABELS])
+        tp = np.where(covid, rng.integers(3000, 6000, n), 0)
+        fn = np.where(covid, rng.integers(100, 2000, n), 0)
+        fp = np.where(covid | np.isin(np.arange(n), (12, 15, 18)), rng.integers(100, 2000, n), 0)
+        frame[f"{task}_tp"], frame[f"{task}_fp"] = tp.astype("int32"), fp.astype("int32")
+        frame[f"{task}_fn"], frame[f"{task}_tn"] = fn.astype("int32"), (PX - tp - fp - fn).astype("int32")
+        frame[f"{task}_soft_intersection"] = tp * 0.9
+        frame[f"{task}_soft_prediction"] = (tp + fp) * 0.95
+        frame[f"{task}_bce"] = rng.uniform(0.05, 0.2, n)
+        frame[f"{task}_hd95"] = np.where(covid, 5.0, np.nan)
+        frame[f"{task}_nsd2"] = np.where(covid, 0.5, 1.0)
+    return frame
+
+
+def write_run(results: Path, params: Params, run: str, deviations: dict[str, list[Any]]) -> None:
+    folder = results / "runs" / run
+    folder.mkdir(parents=True)
+    scores(params.run(run).tasks, len(run)).to_parquet(folder / "scores.parquet")
+    card = {"run": run, "deviations": deviations, "train_images": 60, "val_images": 20, "epochs_run": 3}
+    (folder / "card.json").write_text(json.dumps(card))
+    task = params.run(run).tasks[0]
+    history = pd.DataFrame({"epoch": [1, 2, 3], "lr": [3e-4, 2e-4, 1e-6], "train_loss": [1.0, 0.8, 0.7]})
+    history["val_loss"], history["best"] = [1.1, 0.9, 0.95], [0, 1, 0]
+    history[f"train_{task}_dice"], history[f"val_{task}_dice"] = [0.3, 0.5, 0.55], [0.2, 0.45, 0.44]
+    history.to_csv(folder / "history.csv", index=False)
+
+
+def write_data(data: Path, subsets: tuple[str, ...]) -> None:
+    rows = []
+    for subset in subsets:
+        for split, times in (("Train", 3), ("Val", 1), ("Test", 2)):
+            for label in ("COVID-19", "COVID-19", "Non-COVID", "Normal"):
+                for i in range(times):
+                    infected = 6000 + 1000 * i if subset == "infection" and label == "COVID-19" else 0
+                    rows.append((f"{subset}/{split}/{label}/{len(rows)}", subset, split, label, 15000, infected))
+    index = pd.DataFrame(rows, columns=["id", "subset", "split", "label", "lung_px", "infection_px"])
+    (data / "packed").mkdir(parents=True)
+    (data / "audit").mkdir()
+    index.to_parquet(data / "packed" / "index.parquet")
+    np.save(data / "packed" / "images.npy", np.zeros((len(index), 256, 256), np.uint8))
+    splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
+    splits.to_parquet(data / "split.parquet")
+    pairs = {"a": [0], "b": [20], "subset_a": ["infection"], "subset_b": ["infection"], "split_a": ["Train"]}
+    pairs |= {"split_b": ["Test"], "exact": [True], "across_splits": [True], "label_conflict": [False]}
+    pd.DataFrame(pairs).to_parquet(data / "audit" / "duplicates.parquet")
+    counts = {"infection": {"Train": {"Normal": 3}}}
+    facts = {"counts": counts, "expected_counts": {"infection": {"Train": {"Normal": 932}}}, "counts_agree": False}
+    facts |= {"limits": ["words"], "infection_outside_lung": 0.0}
+    (data / "audit" / "audit.json").write_text(json.dumps(facts))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("full")
+    write_data(root / "data", ("infection", "lung"))
+    for run in params.runs:
+        write_run(root / "results", params, run, {})
+    return root / "data", root / "results"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "data", tmp_path / "results"
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def cell(built: Table, row: str, column: str) -> Cell:
+    (found,) = [c for c in built.cells if (c.row, c.column) == (row, column)]
+    return found
+
+
+def test_every_table_has_a_builder_and_is_written_twice_the_same(
+    params: Params, full: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert set(tables(params)) == set(BUILDERS)
+    for name in tables(params):
+        table(name, params, *full, tmp_path / "a" / name)
+        table(name, params, *full, tmp_path / "b" / name)
+        for suffix in (".csv", ".md"):
+            one = (tmp_path / "a" / f"{name}{suffix}").read_bytes()
+            assert one and one == (tmp_path / "b" / f"{name}{suffix}").read_bytes()
+
+
+def test_a_complete_set_of_runs_leaves_no_cell_not_run(params: Params, full: tuple[Path, Path]) -> None:
+    sources = Sources(params, *full)
+    for name in tables(params):
+        assert [c for c in build(sources, name).cells if "not run" in c.note] == []
+
+
+def test_without_anything_every_cell_is_empty_and_says_why(params: Params, empty: tuple[Path, Path]) -> None:
+    sources = Sources(params, *empty)
+    for name in tables(params):
+        if name != "unetpp-b3/table-1":  # settings, known without a run
+            for found in build(sources, name).cells:
+                assert not found.measured and found.ci_low is None and found.n is None
+                assert found.note.startswith("not run: "), (name, found)
+
+
+def test_absent_lung_subset_is_named(params: Params, tmp_path: Path) -> None:
+    write_data(tmp_path / "data", ("infection",))
+    sources = Sources(params, tmp_path / "data", tmp_path / "results")
+    found = cell(build(sources, "swin-dual/table-1"), "Train", "Normal")
+    assert (found.measured_correct, found.published) == (None, 6849)
+    assert found.note == "not run: the lung subset is not in this archive"
+    assert cell(build(sources, "swin-dual/table-2"), "Train", "COVID-19").measured_correct == 6
+    assert cell(build(sources, "swin-dual/table-3"), "Image Size", "Infection Segmentation").measured_paper == "256x256"
+    masks = cell(build(sources, "swin-dual/table-3"), "Infection Masks", "Infection Segmentation")
+    assert masks.measured_correct == masks.published == "Yes (COVID-19 only)"
+
+
+def test_numbers_of_paper_001_follow_their_protocols(params: Params, full: tuple[Path, Path]) -> None:
+    sources = Sources(params, *full)
+    s = scores(("infection",), len("unetpp-b3"))
+    tp, fp, fn = (s[f"infection_{k}"].to_numpy(float) for k in ("tp", "fp", "fn"))
+    dice = cell(build(sources, "unetpp-b3/table-2"), "Dice Coefficient", "Score")
+    batches = [slice(i, i + 8) for i in range(0, 24, 8)]
+    pooled = [2 * tp[b].sum() / max(1.0, (2 * tp[b] + fp[b] + fn[b]).sum()) for b in batches]
+    assert dice.measured_paper == pytest.approx(np.mean(pooled))
+    assert dice.measured_correct == pytest.approx(2 * tp.sum() / (2 * tp + fp + fn).sum())
+    assert (dice.published, dice.protocol_paper, dice.protocol_correct) == (0.896, "batch8_seq", "pooled_all")
+    covid = cell(build(sources, "unetpp-b3/table-3"), "COVID-19", "Dice")
+    per_image = (2 * tp / np.maximum(1, 2 * tp + fp + fn))[:12]
+    assert covid.measured_paper == pytest.approx(per_image.mean()) == covid.measured_correct
+    assert covid.ci_low < covid.measured_correct < covid.ci_high
+    assert (covid.n, covid.run, covid.split, covid.seeds) == (12, "unetpp-b3", "official Test", 1)
+    normal = cell(build(sources, "unetpp-b3/table-3"), "Normal", "Dice")
+    assert normal.measured_paper == pytest.approx(5 / 6)  # one of six is not blank
+    assert normal.measured_correct is None and "undefined" in normal.note
+    share = cell(build(sources, "unetpp-b3/table-2"), "healthy images", "share with a positive pixel")
+    assert share.measured_correct == pytest.approx(3 / 12)
+
+
+def test_numbers_of_paper_002_follow_their_protocols(params: Params, full: tuple[Path, Path]) -> None:
+    sources = Sources(params, *full)
+    built = build(sources, "unet-roi/table-4")
+    s = scores(("infection",), len("unet-roi-infection"))
+    tp, fp, fn = (s[f"infection_{k}"].to_numpy(float) for k in ("tp", "fp", "fn"))
+    whole = 2 * tp + fp + fn
+    every = np.where(whole == 0, 1, 2 * tp / np.maximum(1, whole))
+    found = cell(built, "Mean Dice Score", "Value")
+    assert found.measured_paper == pytest.approx(every.mean())
+    assert found.measured_correct == pytest.approx(every[:12].mean())
+    assert found.note == "ROI ground-truth"
+    predicted = cell(built, "Mean Dice Score", "Value, ROI predicted")
+    assert (predicted.published, predicted.note) == (None, "ROI unet-roi-lung")
+    assert predicted.measured_correct != found.measured_correct
+    loss = cell(built, "Mean Loss", "Value")
+    expected = []
+    for b in (slice(0, 16), slice(16, 24)):
+        inter, pred = s["infection_soft_intersection"][b].sum(), s["infection_soft_prediction"][b].sum()
+        soft = 1 - (2 * inter + 1) / (pred + (tp + fn)[b].sum() + 1)
+        expected.append(0.5 * s["infection_bce"][b].mean() + 0.5 * soft)
+    assert loss.measured_paper == pytest.approx(np.mean(expected))
+
+
+def test_leakage_reports_with_and_without_near_duplicates(params: Params, full: tuple[Path, Path]) -> None:
+    built = build(Sources(params, *full), "common/leakage")
+    row = "unetpp-b3: infection Dice"
+    everything, clean = cell(built, row, "all test images"), cell(built, row, "without near-duplicates")
+    assert (everything.n, clean.n) == (12, 11)
+    assert everything.measured_correct != clean.measured_correct
+    assert cell(built, "pairs Train - Test", "count").measured_correct == 1
+    assert cell(built, "pairs Train - Val", "count").measured_correct == 0
+
+
+def test_facts_of_the_audit_stand_beside_the_printed_counts(params: Params, full: tuple[Path, Path]) -> None:
+    built = build(Sources(params, *full), "common/data")
+    found = cell(built, "counts.infection.Train.Normal", "value")
+    assert (found.published, found.measured_correct) == (932, 3)
+    assert cell(built, "counts_agree", "value").measured_correct == "no"
+    assert not [c for c in built.cells if c.row.startswith(("expected", "limits"))]
+    area = cell(built, "area.infection.Test.infection", "value")
+    assert area.measured_correct == pytest.approx(6500 / PX) and area.n == 4
+
+
+def test_titles_name_every_shortcut(tmp_path: Path) -> None:
+    params = settings(report={"title": "LITE"})
+    write_run(
+        tmp_path, params, "unetpp-b3", {"image_px": [128, 256], "epochs": [3, 30], "init": ["random", "imagenet-x"]}
+    )
+    write_run(tmp_path, params, "unet-roi-lung", {"subset": ["infection", "lung"]})
+    sources = Sources(params, tmp_path / "data", tmp_path)
+    one = build(sources, "unetpp-b3/table-2").title
+    assert one.startswith("LITE - Paper 001 (U-Net++ with an EfficientNet-B3 encoder), table 2: overall test")
+    assert "NOT PRETRAINED (encoder weights: none)" in one
+    assert "REDUCED RUN (image_px 128 instead of 256; epochs 3 instead of 30)" in one
+    small = "lung masks from the infection subset (104 images), not from the 33,920-image lung subset"
+    assert small in build(sources, "unet-roi/table-3").title
+    assert f"unet-roi-lung: {small}" in build(sources, "unet-roi/table-4").title  # the weights come from there
+    assert "REDUCED" not in build(sources, "unet-roi/table-3").title
+    (tmp_path / "runs" / "unet-roi-lung" / "scores.parquet").unlink()  # known how it was trained, though not scored
+    assert "lung masks from the infection subset (80 images)" in build(Sources(params, tmp_path, tmp_path), "unet-roi/table-4").title
+
+
+def test_the_table_of_settings_says_how_they_differ(tmp_path: Path) -> None:
+    plain = build(Sources(settings(), tmp_path, tmp_path), "unetpp-b3/table-1")
+    assert plain.title.endswith("table 1: training hyper-parameters")
+    assert cell(plain, "Early stopping patience", "Value").measured_correct == 5
+    reduced = settings(runs={"unetpp-b3": {"init": "random", "image_px": 64, "patience": None}})
+    built = build(Sources(reduced, tmp_path, tmp_path), "unetpp-b3/table-1")
+    assert "NOT PRETRAINED (encoder weights: none) - REDUCED RUN (image_px 64 instead of 256)" in built.title
+    assert cell(built, "Input size", "Value").measured_correct == "64x64"
+    assert cell(built, "Early stopping patience", "Value").measured_correct == "none"
+
+
+def test_comparison_holds_every_printed_value_once_and_copies_none(
+    params: Params, empty: tuple[Path, Path], full: tuple[Path, Path], tmp_path: Path
+) -> None:
+    comparison(params, *full, tmp_path / "full.csv")
+    comparison(params, *empty, tmp_path / "empty.csv")
+    wanted = [
+        (f"{system}/{short}".split("/", 1)[0], short, row, column, text(value))
+        for system in SYSTEMS
+        for short, t in paper(system).tables.items()
+        for (row, column), value in t.cells().items()
+    ]
+    for name in ("full", "empty"):
+        rows = read_csv(tmp_path / f"{name}.csv")
+        assert [(r["system"], r["table"], r["row"], r["column"], r["published"]) for r in rows] == wanted
+        for r in rows:
+            measured = bool(r["measured_paper"] or r["measured_correct"])
+            assert measured == (r["status"] == "measured")
+            assert measured or (r["reason"] and not r["n"] and not r["run"])
+    rows = read_csv(tmp_path / "full.csv")
+    assert {r["status"] for r in rows if r["system"] in ("unetpp-b3", "unet-roi")} == {"measured"}
+    by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
+    assert by_key["cbam-mtl", "table-1", "Polat [15]", "Year"]["status"] == "printed only"
+    other = by_key["swin-dual", "table-5", "COVID-19", "I.Dice"]
+    assert (other["status"], other["reason"]) == ("not run", "system not implemented in this version")
+    assert {
+        r["status"] for r in read_csv(tmp_path / "empty.csv") if r["table"] == "table-3" and r["paper"] == "001"
+    } == {"not run"}
+
+
+def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], tmp_path: Path) -> None:
+    comparison(params, *full, tmp_path / "comparison.csv")
+    table("unetpp-b3/table-3", params, *full, tmp_path / "table")
+    cells = {(r["row"], r["column"]): r for r in read_csv(tmp_path / "table.csv")}
+    rows = [r for r in read_csv(tmp_path / "comparison.csv") if (r["paper"], r["table"]) == ("001", "table-3")]
+    assert len(rows) == 12
+    for r in rows:
+        for column in ("measured_paper", "measured_correct", "n", "ci_low", "ci_high", "run"):
+            assert r[column] == cells[r["row"], r["column"]][column]
+
+
+def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path]) -> None:
+    raw = read([ROOT / "params.yaml"])
+    del raw["runs"]["unetpp-b3"]
+    params = check(raw)
+    assert table_inputs("unetpp-b3/table-2", params) == []
+    found = cell(build(Sources(params, *full), "unetpp-b3/table-2"), "Dice Coefficient", "Score")
+    assert found.note == "not run: run unetpp-b3 is not in the parameters" and not found.measured
+    assert "unetpp-b3/curves-unetpp-b3" not in figures(params)
+
+
+def test_targets_name_their_inputs(params: Params) -> None:
+    assert table_inputs("unet-roi/table-4", params) == list(params.runs)[:3]
+    assert lineage(params, ["unet-roi-infection"]) == ["unet-roi-lung", "unet-roi-infection"]
+    assert comparison_inputs(params) == list(params.runs)
+    assert needs_data("unetpp-b3/text") and not needs_data("unetpp-b3/table-2")
+    with pytest.raises(ValueError, match=r"no table is called 'x/y'; tables are: .*unet-roi/table-4"):
+        table_inputs("x/y", params)
+
+
+def test_a_printed_value_without_a_cell_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="printed values without a cell"):
+        with_published("unet-roi/table-3", [Cell("Mean Loss", "Value")])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, ""), (3, "3"), (1.0, "1.0"), (0.1234567, "0.123457"), (-1e-9, "0.0"), (0.896, "0.896"), ("a", "a")],
+)
+def test_numbers_are_written_with_six_decimals_at_most(value: Any, shown: str) -> None:
+    assert text(value) == shown
+
+
+def test_markdown_drops_empty_columns_and_escapes_bars() -> None:
+    shown = markdown(Table("x/y", "T", [Cell("a|b", "c", measured_correct=0.5)], ["remark"]))
+    assert shown == "# T\n\n| row | column | measured_correct |\n| --- | --- | --- |\n| a\\|b | c | 0.5 |\n\nremark\n"
+
+
+def test_reports_never_import_torch() -> None:
+    modules = "covidqu.report.tables, covidqu.report.figures, covidqu.report.comparison, covidqu.report.check"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_targets_import_nothing_heavy() -> None:
+    code = "import sys, covidqu.report.targets; sys.exit(bool({'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,50 @@
+# Logits on the test images, and from them one row of counts per image: all tables and figures start there.
+
+
+rule predict:
+    input:
+        PACKED,
+        split=SPLIT,
+        roi=lambda w: f"{D}/roi/{RUNS[w.run].roi}.npy",
+        weights=f"{R}/weights/{{run}}.safetensors",
+        code=code("predict"),
+        system=system,
+    output:
+        f"{R}/runs/{{run}}/predictions.npz",
+    log:
+        f"logs/{R}/predict/{{run}}.log",
+    benchmark:
+        f"logs/{R}/predict/{{run}}.bench.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: cores
+    resources:
+        gpu=gpus,
+        runtime=120,
+    params:
+        values=lambda w: pick(config, "anchor", f"runs.{w.run}", "roi"),
+    shell:
+        "python -m covidqu predict {wildcards.run} --packed {D}/packed --split {input.split} --roi {input.roi}"
+        " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule score:
+    input:
+        PACKED,
+        split=SPLIT,
+        predictions=f"{R}/runs/{{run}}/predictions.npz",
+        code=code("score"),
+    output:
+        f"{R}/runs/{{run}}/scores.parquet",
+        f"{R}/runs/{{run}}/metrics.json",
+    log:
+        f"logs/{R}/score/{{run}}.log",
+    benchmark:
+        f"logs/{R}/score/{{run}}.bench.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        values=pick(config, "evaluate"),
+    shell:
+        "python -m covidqu score {wildcards.run} --packed {D}/packed --split {input.split}"
+        " --predictions {input.predictions} --out {R}/runs/{wildcards.run} 2>&1 | tee {log} >&2"

@@ -1,0 +1,57 @@
+# The first act: params.yaml and the overlays of --configfile are merged and checked, before any job exists.
+import glob
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+
+from covidqu.config.params import load, pick, read
+from covidqu.report import targets
+
+OVERLAYS = workflow.configfiles[:-1]  # Snakemake appends params.yaml to those of the command line
+FILES = [Path(os.path.relpath(file)) for file in ["params.yaml", *OVERLAYS]]
+
+if workflow.config_settings.config or workflow.config_settings.replace_workflow_config:
+    raise WorkflowError("the steps do not see --config; write an overlay file and name it with --configfile")
+try:
+    PARAMS, config = load(FILES), read(FILES)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+# every job, on every node, reads the same files as this process, and the package from this tree
+os.environ["COVIDQU_PARAMS"] = os.pathsep.join(map(str, FILES))
+shell.prefix("set -euo pipefail; export PYTHONPATH=src; ")
+
+D, R, RUNS = PARAMS.paths.data, PARAMS.paths.results, PARAMS.resolved
+
+
+def one_of(names):
+    """Wildcard constraint: one of the names, as they are."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def system(wildcards):
+    """The module of a run's network."""
+    return f"src/covidqu/systems/{RUNS[wildcards.run].model.system}.py"
+
+
+def gpus(wildcards):
+    """GPUs that a run may use; none where it asks for the CPU."""
+    run = RUNS[wildcards.run]
+    return 0 if run.accelerator == "cpu" else run.devices
+
+
+def cores(wildcards):
+    """Threads that a run uses; Snakemake gives no more than --cores."""
+    return RUNS[wildcards.run].threads or 8
+
+
+wildcard_constraints:
+    run=one_of(RUNS),
+    name=r"[\w-]+",
+    system=r"[\w-]+",
+    kind="svg|png",
