@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
+from covidqu.config.data import CLASSES, SPLITS
 from covidqu.report.cells import NOT_RUN, Cell, Value, with_published
 from covidqu.report.sources import Sources
 
@@ -98,40 +98,18 @@ def _infection_masks(sources: Sources, subset: str) -> str:
 
 
 def data_facts(sources: Sources) -> list[Cell]:
-    """Every fact of the audit beside the papers' counts, then the areas of lungs and infection per split."""
-    if sources.audit is None or sources.index is None:
+    """Every fact of the audit beside the papers' counts."""
+    if sources.audit is None:
         return [Cell("audit", "value", note=NOT_RUN + "the audit was not made")]
     measured = {key: value for key, value in sources.audit.items() if key not in NOT_MEASURED}
     wanted = dict(flatten({"counts": sources.audit.get("expected_counts")}))
-    cells = [_fact(row, value, wanted.get(row)) for row, value in flatten(measured)]
-    for subset in SUBSETS:
-        if sources.why_no_subset(subset) is None:
-            cells += _areas(sources.index, subset)
-    return cells
+    return [_fact(row, value, wanted.get(row)) for row, value in flatten(measured)]
 
 
 def _fact(row: str, value: Value, printed: Value) -> Cell:
     if value is None:
         return Cell(row, "value", printed, note=f"{NOT_RUN}the audit could not tell from these data")
     return Cell(row, "value", printed, None, value, "", "audit")
-
-
-def _areas(index: pd.DataFrame, subset: str) -> list[Cell]:
-    cells = []
-    for split in SPLITS:
-        rows = index[(index["subset"] == subset) & (index["split"] == split)]
-        infected = rows[rows["infection_px"] > 0]
-        for row, part in (("lung_px", rows), ("infection_px", infected)):
-            if len(part):
-                share = float(part[row].mean()) / PX**2
-                what = f"area.{subset}.{split}.{row.removesuffix('_px')}"
-                cells.append(_area_cell(what, share, len(part), split))
-    return cells
-
-
-def _area_cell(row: str, share: float, n: int, split: str) -> Cell:
-    how = "mean share of the image, over images that have the mask"
-    return Cell(row, "value", measured_correct=share, protocol_correct=how, n=n, split=split)
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, Value]]:
