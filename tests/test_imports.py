@@ -16,7 +16,8 @@ def declared_to_snakemake(root: Path) -> dict[str, set[str]]:
     tree = ast.parse((root / "workflow/rules/code.smk").read_text())
     assign = next(node for node in tree.body if isinstance(node, ast.Assign))
     return {
-        step: {f"src/covidqu/{name}.py" for name in names.split()} for step, names in ast.literal_eval(assign.value).items()
+        step: {f"src/covidqu/{name}.py" for name in names.split()}
+        for step, names in ast.literal_eval(assign.value).items()
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from covidqu.config.params import Params, check, merge, read
 from covidqu.report.cells import Cell, Table, markdown, text, with_published
+from covidqu.report.check import check as compare_folders
 from covidqu.report.comparison import comparison
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
@@ -294,6 +295,16 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
     assert {
         r["status"] for r in read_csv(tmp_path / "empty.csv") if r["table"] == "table-3" and r["paper"] == "001"
     } == {"not run"}
+
+
+def test_written_reports_pass_their_own_check(
+    params: Params, full: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("swin-dual/table-1", "unet-roi/table-4"):
+        table(name, params, *full, tmp_path / "tables" / name)
+    comparison(params, *full, tmp_path / "comparison.csv")
+    assert compare_folders(tmp_path, tmp_path) == 0
+    assert "3 tables" in capsys.readouterr().out
 
 
 def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ CODE = {
     "evaluate/protocols evaluate/scores evaluate/statistics files",
     "table": "config/base config/data config/evaluation config/params config/training data/index "
     "evaluate/protocols evaluate/statistics files report/cells report/data_tables report/leakage "
-    "report/measures report/paper_001 report/paper_002 report/protocol_table report/published "
+    "report/measures report/overview report/paper_001 report/paper_002 report/protocol_table report/published "
     "report/sources report/tables report/targets report/titles",
-    "figure": "config/base config/data config/evaluation config/params config/training data/index files "
-    "report/figures report/panels report/published report/sources report/targets report/titles",
+    "figure": "config/base config/data config/evaluation config/params config/training data/index "
+    "evaluate/protocols evaluate/statistics files report/cells report/figures report/measures "
+    "report/panels report/published report/sources report/targets report/titles",
     "comparison": "config/base config/data config/evaluation config/params config/training data/index "
     "evaluate/protocols evaluate/statistics files report/cells report/comparison report/data_tables "
-    "report/leakage report/measures report/paper_001 report/paper_002 report/protocol_table "
+    "report/leakage report/measures report/overview report/paper_001 report/paper_002 report/protocol_table "
     "report/published report/sources report/tables report/targets report/titles",
 }
 

@@ -151,7 +151,7 @@ def _decoded(source: zipfile.ZipFile, item: Item) -> tuple[np.ndarray, np.ndarra
 
 
 def _pixels(source: zipfile.ZipFile, entry: str) -> np.ndarray:
-    """(256, 256) uint8 of one PNG entry. Pillow, because OpenCV fills up a truncated PNG without an error."""
+    """(256, 256) uint8 of one PNG entry. Pillow, because OpenCV turns 1-bit and palette images into others unasked."""
     try:
         data = source.read(entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:

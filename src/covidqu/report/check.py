@@ -17,7 +17,7 @@ from covidqu.config.base import Strict, explain
 
 TOLERANCES = "tolerances.yaml"
 NO_TABLES = ("runs", "resume")
-KEYS = ("table", "row", "column")
+KEYS = ("system", "table", "row", "column")
 Rows = dict[tuple[str, ...], dict[str, str]]
 
 

@@ -76,6 +76,8 @@ def two_subsets(sources: Sources, name: str) -> list[Cell]:
             if reason is None and value is None:
                 reason = "the packed images are not here"
             how, note = ("", NOT_RUN + reason) if reason else ("packed data", "")
+            if (row, subset, reason) == ("Infection Masks", "lung", None):
+                note = "the lung folder has no place for them, so none are packed"
             n = None if reason else counted(sources.index, subset, None, None)
             cells.append(Cell(row, column, None, value, value, how, how, n=n, split="all" if n else "", note=note))
     return with_published(name, cells)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from covidqu.config.params import Params
-from covidqu.report import data_tables, leakage, paper_001, paper_002, protocol_table, titles
+from covidqu.report import data_tables, leakage, overview, paper_001, paper_002, protocol_table, titles
 from covidqu.report.cells import Cell, Table, write
 from covidqu.report.sources import Sources
 from covidqu.report.targets import table_inputs
@@ -29,8 +29,10 @@ BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "common/data": data_tables.data_facts,
     "common/leakage": leakage.leakage,
     "common/protocols": protocol_table.protocols,
+    "common/overview": lambda s: overview.overview(s, BUILDERS),
 }
 CAPTIONS = {
+    "common/overview": "Printed and measured, on the official test images",
     "common/data": "Facts of the data found by the audit",
     "common/leakage": "Duplicates across splits, and what they are worth to each run",
     "common/protocols": "Every infection run under every protocol, on the same test images",
@@ -56,6 +58,7 @@ REMARKS = {
         ONE_TRAINING,
     ],
     "common/leakage": ["The data hold no patient identifiers: overlap of patients between splits cannot be excluded."],
+    "common/overview": [ONE_TRAINING],
     "common/protocols": ["\n".join(protocol_table.definitions()), ONE_TRAINING],
 }
 

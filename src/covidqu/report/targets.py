@@ -23,6 +23,7 @@ STATIC_TABLES = {  # name: runs that the table reports on
     "unet-roi/table-3": ("unet-roi-lung",),
     "unet-roi/table-4": ("unet-roi-infection", "unet-roi-infection-predicted"),
     "common/data": (),
+    "common/overview": ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted", "unetpp-b3"),
 }
 WITH_DATA = (
     *(name for name, runs in STATIC_TABLES.items() if not runs and name != "unetpp-b3/table-1"),

@@ -1,0 +1,33 @@
+"""Linters and formatters, and the one test command."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ruff check .", "ruff format --check .", "snakefmt --check Snakefile workflow/rules"],
+)
+def test_style(command: str) -> None:
+    name, *arguments = command.split()
+    program = shutil.which(name)
+    assert program, f"{name} is not installed; run: uv sync"
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    blocks = (ROOT / "README.md").read_text().split("```")[1::2]
+    shell = [b.removeprefix("bash\n").replace("\\\n", " ") for b in blocks if b.startswith("bash\n")]
+    run, test = (" ".join(block.split()).split(" && ") for block in shell[:2])
+    assert run[-1] == "uv run snakemake --cores 2 --configfile workflow/overlays/demo.yaml"
+    assert test[-1] == "uv run pytest"
+    script = (ROOT / ".ci" / "run").read_text()
+    for command in test:
+        assert command in script, f"README's test command has `{command}`, .ci/run has not"
+    assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
