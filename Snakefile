@@ -31,11 +31,18 @@ rule all:
         PACKED,
         AUDIT,
         SPLIT,
-        expand(f"{D}/roi/{{source}}.npy", source=[*PARAMS.roi.annotated, *PARAMS.roi.predicted]),
+        expand(
+            f"{D}/roi/{{source}}.npy",
+            source=[*PARAMS.roi.annotated, *PARAMS.roi.predicted],
+        ),
         expand(f"{R}/weights/{{name}}.safetensors", name=[*PARAMS.initial, *RUNS]),
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         run_files(RUNS),
-        expand(f"{R}/tables/{{table}}.{{kind}}", table=targets.tables(PARAMS), kind=["csv", "md"]),
+        expand(
+            f"{R}/tables/{{table}}.{{kind}}",
+            table=targets.tables(PARAMS),
+            kind=["csv", "md"],
+        ),
         [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
         f"{R}/comparison.csv",
 
@@ -43,9 +50,18 @@ rule all:
 onsuccess:
     if not OVERLAYS:  # DVC knows params.yaml only
         shell("{sys.executable} workflow/sync.py after-snakemake")
-    print(f"Tables: {R}/tables  Figures: {R}/figures  Comparison: {R}/comparison.csv", file=sys.stderr)
+    print(
+        f"Tables: {R}/tables  Figures: {R}/figures  Comparison: {R}/comparison.csv",
+        file=sys.stderr,
+    )
 
 
 onerror:
-    print(f"A step failed: its message is above and in logs/{R}. After a remedy, the same command", file=sys.stderr)
-    print("goes on where this one stopped; an interrupted training continues at its last epoch.", file=sys.stderr)
+    print(
+        f"A step failed: its message is above and in logs/{R}. After a remedy, the same command",
+        file=sys.stderr,
+    )
+    print(
+        "goes on where this one stopped; an interrupted training continues at its last epoch.",
+        file=sys.stderr,
+    )

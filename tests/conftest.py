@@ -8,6 +8,7 @@ import pytest
 
 from covidqu.config.data import Phantom
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
 
 

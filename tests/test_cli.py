@@ -70,3 +70,10 @@ def test_overlays_come_from_the_environment(tmp_path: Path) -> None:
     merged = yaml.safe_load((tmp_path / "merged.yaml").read_text())
     assert merged["report"]["title"] == "MINE"
     assert main(["--params", str(tmp_path / "merged.yaml"), "params"]) == 0, "merged settings are valid settings"
+
+
+def test_a_dvc_stage_refuses_overlays(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train@unetpp-b3")
+    monkeypatch.setenv("COVIDQU_PARAMS", "params.yaml:workflow/overlays/demo.yaml")
+    assert main(["params"]) == 2
+    assert "unset it" in capsys.readouterr().err

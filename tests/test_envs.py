@@ -8,10 +8,27 @@ from pathlib import Path
 import pytest
 import yaml
 from engines import STEP_MODULES, closure, third_party
+from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVS = {path.stem: path for path in [*sorted((ROOT / "workflow/envs").glob("*.yaml")), ROOT / "environment.yml"]}
-LOCKED = {p["name"]: p.get("version") for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+PYTHON = "3.11"  # of every environment
+
+
+def locked() -> dict[str, str]:
+    """Distribution -> version that uv.lock gives to `PYTHON`; some packages have another one for later Pythons."""
+    found: dict[str, str] = {}
+    for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]:
+        markers = package.get("resolution-markers", [])
+        if "version" in package and (
+            not markers or any(Marker(m).evaluate({"python_full_version": f"{PYTHON}.0"}) for m in markers)
+        ):
+            assert package["name"] not in found, f"{package['name']}: two versions for Python {PYTHON}"
+            found[package["name"]] = package["version"]
+    return found
+
+
+LOCKED = locked()
 
 
 def pins(file: Path) -> dict[str, str]:
@@ -19,7 +36,7 @@ def pins(file: Path) -> dict[str, str]:
     content = yaml.safe_load(file.read_text())
     assert content["channels"] == ["conda-forge"]
     *conda, pip = content["dependencies"]
-    assert conda == ["python =3.11", "pip"]
+    assert conda == [f"python ={PYTHON}", "pip"]
     lines = [line for line in pip["pip"] if line != "-e ."]
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in lines), lines
     return dict(line.split("==") for line in lines)

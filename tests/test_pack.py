@@ -150,9 +150,8 @@ def test_a_lung_subset_alone(tmp_path: Path, entries: Entries) -> None:
 
 
 def test_natural_order() -> None:
-    names = ["covid_10", "covid_2", "non_COVID (100)", "non_COVID (34)", "covid_1", "covid_01"]
     ordered = ["covid_01", "covid_1", "covid_2", "covid_10", "non_COVID (34)", "non_COVID (100)"]
-    assert sorted(names, key=natural) == ordered
+    assert sorted(reversed(ordered), key=natural) == ordered
 
 
 def test_perceptual_hash_bears_brightness_not_another_image() -> None:
@@ -163,7 +162,6 @@ def test_perceptual_hash_bears_brightness_not_another_image() -> None:
     def distance(a: np.ndarray, b: np.ndarray) -> int:
         return (int(perceptual_hash(a), 16) ^ int(perceptual_hash(b), 16)).bit_count()
 
-    assert len(perceptual_hash(smooth)) == 16
     assert distance(smooth, smooth + np.uint8(20)) <= 4 < distance(smooth, other)
 
 
@@ -184,8 +182,7 @@ def test_not_a_zip(tmp_path: Path, entries: Entries, fault: str) -> None:
 
 
 def test_damaged_entry(tmp_path: Path, entries: Entries) -> None:
-    data = bytearray(build(tmp_path / "whole.zip", entries).read_bytes())
-    (tmp_path / "whole.zip").unlink()
+    data = bytearray(build(tmp_path / "bad.zip", entries).read_bytes())
     place = data.find(entries[f"{COVID}/images/covid_2.png"])
     data[place + 5000] ^= 255
     (tmp_path / "bad.zip").write_bytes(data)
@@ -245,8 +242,7 @@ def test_missing_part(tmp_path: Path, entries: Entries, missing: str, words: str
 
 def test_duplicate_entry_name(tmp_path: Path, entries: Entries) -> None:
     archive = build(tmp_path / "bad.zip", entries)
-    with warnings.catch_warnings(), zipfile.ZipFile(archive, "a") as again:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(archive, "a") as again:
         again.writestr(IMAGE, png(picture(99)))
     with pytest.raises(ValueError, match=r"bad\.zip(.|\n)*duplicate entry.*covid_2\.png"):
         pack(archive, tmp_path / "packed")

@@ -1,7 +1,9 @@
 """Linters and formatters, and the one test command."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 )
 def test_style(command: str) -> None:
     name, *arguments = command.split()
-    program = shutil.which(name)
+    program = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert program, f"{name} is not installed; run: uv sync"
     done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"

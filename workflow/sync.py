@@ -67,7 +67,7 @@ def after_snakemake() -> str:
         raise NotInStep(
             f"outputs of {', '.join(odd)} differ from dvc.lock although nothing they depend on has changed; "
             f"dvc.lock is left as it is. Made again on purpose: `dvc commit {' '.join(odd)}`; "
-            f"otherwise `dvc checkout {' '.join(odd)}` brings the recorded files back"
+            f"otherwise `dvc checkout --force {' '.join(odd)}` brings the recorded files back"
         )
     call("dvc", "commit", "--force", "--quiet")
     return f"dvc.lock updated ({len(found)} stages)"

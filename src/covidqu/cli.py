@@ -15,7 +15,12 @@ Handler = Callable[[argparse.Namespace, Params], object]
 
 
 def parameter_files(arguments: list[str] | None) -> list[Path]:
-    """--params, else COVIDQU_PARAMS (separated like PATH), else params.yaml."""
+    """--params, else COVIDQU_PARAMS (separated like PATH), else params.yaml.
+
+    ValueError inside a DVC stage with COVIDQU_PARAMS: DVC would record the settings of params.yaml for it.
+    """
+    if "DVC_STAGE" in os.environ and "COVIDQU_PARAMS" in os.environ:
+        raise ValueError("COVIDQU_PARAMS is set, and DVC knows params.yaml only; unset it and run `dvc repro` again")
     names = arguments or os.environ.get("COVIDQU_PARAMS", "params.yaml").split(os.pathsep)
     return [Path(name) for name in names]
 

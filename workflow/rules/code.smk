@@ -1,4 +1,4 @@
-# The modules that decide what a step writes, as in dvc.yaml's deps; tests/test_imports.py compares both with the imports.
+# The modules that decide what a step writes, as in dvc.yaml; tests/test_imports.py compares both with the imports.
 CODE = {
     "download": "config/base config/data data/archive data/kaggle data/kaggle_client data/phantom files",
     "pack": "config/base config/data data/index data/layout data/pack data/schema",
@@ -15,15 +15,15 @@ CODE = {
     "evaluate/protocols evaluate/scores evaluate/statistics files",
     "table": "config/base config/data config/evaluation config/params config/training data/index "
     "evaluate/protocols evaluate/statistics files report/cells report/data_tables report/leakage "
-    "report/measures report/overview report/paper_001 report/paper_002 report/protocol_table report/published "
-    "report/sources report/tables report/targets report/titles",
+    "report/measures report/overview report/paper_001 report/paper_002 report/protocol_table "
+    "report/published report/sources report/tables report/targets report/titles",
     "figure": "config/base config/data config/evaluation config/params config/training data/index "
     "evaluate/protocols evaluate/statistics files report/cells report/figures report/measures "
     "report/panels report/published report/sources report/targets report/titles",
     "comparison": "config/base config/data config/evaluation config/params config/training data/index "
     "evaluate/protocols evaluate/statistics files report/cells report/comparison report/data_tables "
-    "report/leakage report/measures report/overview report/paper_001 report/paper_002 report/protocol_table "
-    "report/published report/sources report/tables report/targets report/titles",
+    "report/leakage report/measures report/overview report/paper_001 report/paper_002 "
+    "report/protocol_table report/published report/sources report/tables report/targets report/titles",
 }
 
 

@@ -15,8 +15,6 @@ rule download:
         f"logs/{R}/download.bench.tsv"
     conda:
         "../envs/data.yaml"
-    resources:
-        runtime=240,
     params:
         values=pick(config, "download"),
     shell:

@@ -3,8 +3,7 @@
 
 rule predict:
     input:
-        PACKED,
-        split=SPLIT,
+        [*PACKED, SPLIT],
         roi=lambda w: f"{D}/roi/{RUNS[w.run].roi}.npy",
         weights=f"{R}/weights/{{run}}.safetensors",
         code=code("predict"),
@@ -20,18 +19,16 @@ rule predict:
     threads: cores
     resources:
         gpu=gpus,
-        runtime=120,
     params:
         values=lambda w: pick(config, "anchor", f"runs.{w.run}", "roi"),
     shell:
-        "python -m covidqu predict {wildcards.run} --packed {D}/packed --split {input.split} --roi {input.roi}"
+        "python -m covidqu predict {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule score:
     input:
-        PACKED,
-        split=SPLIT,
+        [*PACKED, SPLIT],
         predictions=f"{R}/runs/{{run}}/predictions.npz",
         code=code("score"),
     output:
@@ -46,5 +43,5 @@ rule score:
     params:
         values=pick(config, "evaluate"),
     shell:
-        "python -m covidqu score {wildcards.run} --packed {D}/packed --split {input.split}"
+        "python -m covidqu score {wildcards.run} --packed {D}/packed --split {SPLIT}"
         " --predictions {input.predictions} --out {R}/runs/{wildcards.run} 2>&1 | tee {log} >&2"

@@ -1,24 +1,41 @@
-# Tables, figures and the comparison of every printed value with its measured one. Small enough for git: not in dvc.yaml.
+# Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
 PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
 REPORT = pick(config, "anchor", "runs", "evaluate", "report")
-DESCRIPTION = [f"{D}/packed/index.parquet", f"{D}/audit/audit.json", f"{D}/audit/duplicates.parquet", SPLIT]
+DESCRIPTION = [
+    f"{D}/packed/index.parquet",
+    f"{D}/audit/audit.json",
+    f"{D}/audit/duplicates.parquet",
+    SPLIT,
+]
 
 
 def run_files(runs):
     """What tables and figures read of runs."""
-    return expand(f"{R}/runs/{{run}}/{{file}}", run=runs, file=["scores.parquet", "card.json", "history.csv"])
+    return expand(
+        f"{R}/runs/{{run}}/{{file}}",
+        run=runs,
+        file=["scores.parquet", "card.json", "history.csv"],
+    )
 
 
 def data_files(name):
     """What a table or figure reads of the data."""
-    return [*(DESCRIPTION if targets.needs_data(name) else []), *(PACKED if targets.needs_images(name) else [])]
+    return [
+        *(DESCRIPTION if targets.needs_data(name) else []),
+        *(PACKED if targets.needs_images(name) else []),
+    ]
 
 
 def figure_files(name):
     """What a figure reads: runs, data, and predictions and lung masks where it shows them."""
     shown = [f"{R}/runs/{run}/predictions.npz" for run in targets.figure_predictions(name, PARAMS)]
     masks = [f"{D}/roi/{source}.npy" for source in targets.figure_rois(name, PARAMS)]
-    return [*run_files(targets.figure_inputs(name, PARAMS)), *data_files(name), *shown, *masks]
+    return [
+        *run_files(targets.figure_inputs(name, PARAMS)),
+        *data_files(name),
+        *shown,
+        *masks,
+    ]
 
 
 rule table:
@@ -82,7 +99,11 @@ rule comparison:
         PUBLISHED,
         code=code("comparison"),
     output:
-        report(f"{R}/comparison.csv", caption="../report/comparison.rst", category="Comparison"),
+        report(
+            f"{R}/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Comparison",
+        ),
     log:
         f"logs/{R}/comparison.log",
     benchmark:

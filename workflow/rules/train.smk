@@ -1,4 +1,4 @@
-# Weights: not trained here (`initial`), or a run of params.yaml (`train`) that starts from such weights or another run's.
+# Weights: not trained here (`initial`), or a run (`train`) that starts from such weights or from another run's.
 
 
 rule initial:
@@ -21,8 +21,7 @@ rule initial:
 # --resume is no output: Snakemake deletes outputs of a job that was interrupted.
 rule train:
     input:
-        PACKED,
-        split=SPLIT,
+        [*PACKED, SPLIT],
         roi=lambda w: f"{D}/roi/{RUNS[w.run].roi}.npy",
         init=lambda w: f"{R}/weights/{RUNS[w.run].init}.safetensors",
         code=code("train"),
@@ -39,10 +38,9 @@ rule train:
     threads: cores
     resources:
         gpu=gpus,
-        runtime=1440,
     params:
         values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
     shell:
-        "python -m covidqu train {wildcards.run} --packed {D}/packed --split {input.split} --roi {input.roi}"
+        "python -m covidqu train {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --init {input.init} --weights {output.weights} --out {R}/runs/{wildcards.run}"
         " --resume {R}/resume/{wildcards.run} 2>&1 | tee {log} >&2"
