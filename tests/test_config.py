@@ -51,7 +51,8 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (change("runs.unet-roi-lung.init", "unet-roi-lung"), ["unet-roi-lung -> unet-roi-lung", "cycle"]),
         (change("roi.predicted", ["unet-roi-lung", "unetpp-b3"]), ["roi.predicted", "unetpp-b3", "lung output"]),
         (change("runs.unetpp-b3.subset", "lung"), ["runs.unetpp-b3.subset", "infection"]),
-        (change("runs.unetpp-b3.paper", {"epoch": 3}), ["runs.unetpp-b3.paper.epoch", "no such setting"]),
+        (change("full_runs.unetpp-b3.epoch", 3), ["full_runs.unetpp-b3.epoch", "no such setting"]),
+        (change("full_runs.unet", {"epochs": 3}), ["full_runs.unet: no such run", "unetpp-b3"]),
         (change("anchor.optimizer.lr", "1e-4x"), ["optimizer", "lr"]),
     ],
 )
@@ -89,10 +90,18 @@ def test_another_kind_replaces_instead_of_merging() -> None:
     assert merged == {"optimizer": {"kind": "adam", "lr": 3}}
 
 
-def test_deviations_from_the_paper(raw: dict[str, Any]) -> None:
-    assert training.deviations(params.check(raw).run("unetpp-b3")) == {}
+def test_the_committed_runs_are_the_full_ones(raw: dict[str, Any]) -> None:
+    loaded = params.check(raw)
+    for name, run in loaded.resolved.items():
+        assert training.deviations(run.model_dump(mode="json"), loaded.full_runs[name]) == {}
+
+
+def test_a_changed_setting_is_a_deviation(raw: dict[str, Any]) -> None:
     change("runs.unetpp-b3.epochs", 3)(raw)
-    assert training.deviations(params.check(raw).run("unetpp-b3")) == {"epochs": (3, 30)}
+    change("runs.unetpp-b3.optimizer.lr", 0.1)(raw)
+    loaded = params.check(raw)
+    found = training.deviations(loaded.run("unetpp-b3").model_dump(mode="json"), loaded.full_runs["unetpp-b3"])
+    assert found == {"epochs": (3, 30), "optimizer.lr": (0.1, 3e-4)}
 
 
 def test_the_names_that_dvc_overlooks_are_forbidden(raw: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def test_both_phases_write_everything(workplace: Callable[..., Workplace]) -> No
     lung = place.train("unet-roi-lung")
     assert (lung["epochs_run"], lung["train_images"], lung["val_images"]) == (3, 12, 8)
     assert lung["initial_weights"]["scope"] == "none"
-    assert lung["deviations"]["model.width"] == [4, 64]
+    assert lung["config"] == place.params.run("unet-roi-lung").model_dump(mode="json")
     infection = place.train("unet-roi-infection")
     assert infection["initial_weights"]["scope"] == "model"
     assert lung["data_hash"] == infection["data_hash"] == open_packed(place.packed).data_hash

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from covidqu.config.training import Run, deviations
+from covidqu.config.training import Run
 
 PACKAGES = ("torch", "numpy", "albumentations", "segmentation-models-pytorch", "lightning-fabric")
 
@@ -49,7 +49,6 @@ def describe(
         "run": name,
         "system": run.model.system,
         "config": run.model_dump(mode="json"),
-        "deviations": {k: list(v) for k, v in deviations(run).items()},
         "git_commit": git_commit(),
         "params_hash": params_hash(run),
         **facts,

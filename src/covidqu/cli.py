@@ -110,6 +110,12 @@ def check(a: argparse.Namespace, p: Params) -> object:
     return step(a.expected, a.actual)
 
 
+def readme(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.overview import readme as step
+
+    return step(a.results, a.out)
+
+
 def params(a: argparse.Namespace, p: Params) -> object:
     import yaml
 
@@ -162,6 +168,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         (),
     ),
     "check": (check, "compare regenerated tables with expected ones", (), ("expected", "actual"), ()),
+    "readme": (readme, "put the measured overview into a Markdown file", (), ("results", "out"), ()),
     "params": (params, "print the merged and validated settings", (), (), ("out",)),
 }
 

@@ -1,6 +1,6 @@
 # Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
 PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
-REPORT = pick(config, "anchor", "runs", "evaluate", "report")
+REPORT = pick(config, "anchor", "runs", "full_runs", "evaluate", "report")
 DESCRIPTION = [
     f"{D}/packed/index.parquet",
     f"{D}/audit/audit.json",

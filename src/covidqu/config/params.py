@@ -20,7 +20,10 @@ class Paths(Strict):
 
 
 class Params(Strict):
-    """All settings; `runs` are diffs from `anchor` until `resolved` merges them."""
+    """All settings; `runs` are diffs from `anchor` until `resolved` merges them.
+
+    `full_runs`: run -> dotted key -> the paper's setting; what a run has otherwise is in the title of its tables.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
@@ -32,6 +35,7 @@ class Params(Strict):
     initial: list[str]
     anchor: dict[str, Any]
     runs: dict[str, dict[str, Any]] = Field(min_length=1)
+    full_runs: dict[str, dict[str, Any]]
     evaluate: Evaluate
     report: Report
 
@@ -50,13 +54,9 @@ class Params(Strict):
 def resolve(anchor: dict[str, Any], diff: dict[str, Any], name: str) -> Run:
     """Apply a run's diff to the anchor and check the result."""
     try:
-        run = Run.model_validate(merge(anchor, diff))
-        deviations(run)
+        return Run.model_validate(merge(anchor, diff))
     except ValidationError as error:
         raise ValueError(_prefix(f"runs.{name}", explain(error, Run))) from None
-    except ValueError as error:
-        raise ValueError(f"runs.{name}.{error}") from None
-    return run
 
 
 def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +125,13 @@ def check_graph(params: Params) -> None:
             raise ValueError(f"runs.{name}.roi: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
         if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
             raise ValueError(f"runs.{name}.subset: 'lung' has no infection masks and no ROI; set it to infection")
+    for name, full in params.full_runs.items():
+        if name not in runs:
+            raise ValueError(f"full_runs.{name}: no such run; runs are: {', '.join(runs)}")
+        try:
+            deviations(runs[name].model_dump(mode="json"), full)
+        except ValueError as error:
+            raise ValueError(f"full_runs.{name}.{error}") from None
     for name in params.roi.predicted:
         if name not in runs or "lung" not in runs[name].tasks:
             raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output")

@@ -114,7 +114,6 @@ class Run(Strict):
 
     `init` names initial weights (`params.initial`) or another run; `roi` names a source of lung masks (`params.roi`)
     that multiplies the image (`whole`: nothing is hidden). `epochs: 0` evaluates the initial weights.
-    `paper` holds dotted keys of this model with the paper's setting; what differs is printed in every table title.
     """
 
     model: Model
@@ -137,7 +136,6 @@ class Run(Strict):
     devices: int = Field(ge=1)
     threads: int | None = Field(ge=1)
     deterministic: bool
-    paper: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -145,15 +143,18 @@ class Run(Strict):
         return tuple(self.loss)
 
 
-def deviations(run: Run) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> (this run's value, the paper's), for each setting of `run.paper` that differs."""
+def deviations(config: dict[str, Any], full: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (the run's value, that of the full run), for each setting of `full` that differs.
+
+    `config`: a run's complete configuration as JSON values; ValueError for a key that it has not.
+    """
     out = {}
-    for key, printed in run.paper.items():
-        node: Any = run.model_dump(mode="json")
+    for key, wanted in full.items():
+        node: Any = config
         for part in key.split("."):
             if not isinstance(node, dict) or part not in node:
-                raise ValueError(f"paper.{key}: a run has no such setting")
+                raise ValueError(f"{key}: a run has no such setting")
             node = node[part]
-        if node != printed:
-            out[key] = (node, printed)
+        if node != wanted:
+            out[key] = (node, wanted)
     return out

@@ -1,10 +1,15 @@
-"""Table `common/overview`: the headline of each run, taken from the tables of its paper."""
+"""Table `common/overview`: the headline of each run, taken from the tables of its paper; its short form in README."""
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from covidqu.files import write_text
 from covidqu.report.cells import Cell
 from covidqu.report.sources import Sources
+
+BEGIN, END = "<!-- results: covidqu readme -->", "<!-- end of results -->"
 
 # row: table, its row, its column
 HEADLINES = {
@@ -28,3 +33,36 @@ def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell
         assert len(found) == 1, f"{table} has no cell {row} / {column}"
         cells.append(replace(found[0], row=label, column=table))
     return cells
+
+
+def readme(results: Path, out: Path) -> None:
+    """Put the overview of `results` between the two markers of the Markdown file `out`; all else stays as it is.
+
+    ValueError when a marker or the table is missing.
+    """
+    source = results / "tables" / "common" / "overview.csv"
+    if not source.is_file():
+        raise ValueError(f"{source}: no such table; run the pipeline first")
+    title = source.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    text = out.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{out}: wants the markers {BEGIN} and {END}, once each")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    with source.open(newline="", encoding="utf-8") as file:
+        lines = [_line(row) for row in csv.DictReader(file)]
+    header = "| | printed | measured, paper's protocol | measured, correct protocol [95 % interval] | test images |"
+    table = "\n".join([header, "|---|---|---|---|---|", *lines])
+    write_text(out, f"{before}{BEGIN}\n{table}\n\n{title}.\n{END}{after}")
+
+
+def _line(row: dict[str, str]) -> str:
+    def number(column: str) -> str:
+        return f"{float(row[column]):.3f}" if row[column] else ""
+
+    paper = f"{number('measured_paper')} ({row['protocol_paper']})" if row["measured_paper"] else row["note"]
+    correct = ""
+    if row["measured_correct"]:
+        interval = f"{number('ci_low')}, {number('ci_high')}"
+        correct = f"{number('measured_correct')} [{interval}] ({row['protocol_correct']})"
+    return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"

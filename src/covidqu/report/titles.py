@@ -1,6 +1,6 @@
 """Titles that say what a table is and how its runs differ from the paper.
 
-Enters: cards of the runs (their `deviations`: setting -> [value, the paper's]); leaves: one line of text.
+Enters: cards of the runs (their complete settings) and the settings of the full runs; leaves: one line of text.
 """
 
 from typing import Any
@@ -19,7 +19,8 @@ def title(sources: Sources, name: str, runs: list[str], settings: str | None = N
     source = paper(system)
     caption = f"Paper {source.paper} ({source.name}), {table.replace('-', ' ')}: {source.tables[table].caption}"
     if settings in sources.params.runs:
-        caption = " - ".join([caption, *of_settings(deviations(sources.params.run(settings)))])
+        config = sources.params.run(settings).model_dump(mode="json")
+        caption = " - ".join([caption, *of_settings(_deviations(sources, settings, config))])
     return with_deviations(sources, caption, runs)
 
 
@@ -43,11 +44,16 @@ def deviation_texts(sources: Sources, runs: list[str]) -> list[str]:
 
 def _of_run(sources: Sources, run: str) -> list[str]:
     card = sources.card(run)
-    left = {key: (value, wanted) for key, (value, wanted) in card["deviations"].items()}
+    left = _deviations(sources, run, card["config"])
     if left.get("subset") == ("infection", "lung"):
         del left["subset"]
         return [_small_lung_set(sources, run, card), *of_settings(left)]
     return of_settings(left)
+
+
+def _deviations(sources: Sources, run: str, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Setting -> (that of the run, that of the full run)."""
+    return deviations(config, sources.params.full_runs.get(run, {}))
 
 
 def of_settings(changed: dict[str, tuple[Any, Any]]) -> list[str]:
