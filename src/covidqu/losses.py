@@ -1,9 +1,14 @@
-"""Losses from logits and 0/1 targets, written by hand: the library's Dice returns 0 on an all-empty target."""
+"""Losses from logits and 0/1 targets, written by hand: the library's Dice returns 0 on an all-empty target.
+
+And their running means over an epoch, with the hard Dice of each task.
+"""
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from covidqu.config.training import Bce, Dice, LossTerm
@@ -57,3 +62,26 @@ def hard_dice(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     dice = 2 * (positive & truth).sum(1) / (positive.sum(1) + area).clamp_min(1)
     present = area > 0
     return dice[present].sum().double(), present.sum().double()
+
+
+class Sums:
+    """Running sums on the device (no synchronisation per step), added over processes at the end."""
+
+    def __init__(self, tasks: tuple[str, ...], device: torch.device) -> None:
+        self.tasks = tasks
+        self.values = torch.zeros(2 + 2 * len(tasks), dtype=torch.float64, device=device)
+
+    def add(self, loss: Tensor, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            pairs = [value for task in self.tasks for value in hard_dice(logits[task], targets[task])]
+            self.values += torch.stack([loss.double(), torch.ones_like(pairs[0]), *pairs])
+
+    def result(self, fabric: Fabric, prefix: str, where: str) -> dict[str, float]:
+        loss, count, *pairs = fabric.all_reduce(self.values, reduce_op="sum").tolist()
+        if not np.isfinite(loss):
+            raise ValueError(f"{where}: the {prefix} loss is not finite; lower optimizer.lr or set precision: 32-true")
+        dice = {
+            f"{prefix}_{task}_dice": pairs[2 * i] / pairs[2 * i + 1] if pairs[2 * i + 1] else 0.0
+            for i, task in enumerate(self.tasks)
+        }
+        return {f"{prefix}_loss": loss / count, **dice}

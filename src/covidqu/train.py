@@ -23,12 +23,13 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from covidqu.card import describe, params_hash, weights_metadata
+from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.data import augment
 from covidqu.data.dataset import Batch, Examples, batches, in_sequence, load_roi, order, split_rows
-from covidqu.data.index import open_packed, unpack_mask
+from covidqu.data.index import open_packed
 from covidqu.files import replacing, sha256, write_text
-from covidqu.losses import hard_dice, total_loss
+from covidqu.losses import Sums, total_loss
 from covidqu.systems.base import System, build, load_weights, prepare
 
 
@@ -44,15 +45,7 @@ class Progress:
 
 
 def train(
-    name: str,
-    run: Run,
-    packed: Path,
-    split: Path,
-    roi: Path,
-    init: Path,
-    weights: Path,
-    out: Path,
-    resume: Path,
+    name: str, run: Run, packed: Path, split: Path, roi: Path, init: Path, weights: Path, out: Path, resume: Path
 ) -> None:
     """Train `run` and write `weights` (best epoch by validation Dice of the last task), last.safetensors,
     history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete.
@@ -135,7 +128,7 @@ def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
             area = examples.packed.index[f"{task}_px"].to_numpy()[examples.rows].sum()
             if area == 0:
                 raise ValueError(f"loss.{task}: pos_weight 'train' needs foreground in Train, there is none")
-            out[task] = float((len(examples) * unpack_mask(examples.packed.lung_masks[:1]).size - area) / area)
+            out[task] = float((len(examples) * PX * PX - area) / area)
     return out
 
 
@@ -204,7 +197,7 @@ class Loop:
         line = {"epoch": number, "lr": lr, **trained, **validated, "seconds": seconds, "images_per_s": seen / seconds}
         progress.history.append({**line, "best": int(best)})
         if self.fabric.global_rank == 0:
-            shown = ", ".join(f"{k} {v:.4f}" for k, v in {**trained, **validated}.items())
+            shown = ", ".join(f"{k} {v:.4f}" for k, v in (trained | validated).items())
             print(f"{self.name}: epoch {number}/{self.run.epochs}: {shown}", file=sys.stderr)
 
     def train_pass(self, number: int) -> dict[str, float]:
@@ -287,29 +280,6 @@ class Loop:
         progress = Progress(**state["progress"])
         print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)
         return progress
-
-
-class Sums:
-    """Running sums on the device (no synchronisation per step), added over processes at the end."""
-
-    def __init__(self, tasks: tuple[str, ...], device: torch.device) -> None:
-        self.tasks = tasks
-        self.values = torch.zeros(2 + 2 * len(tasks), dtype=torch.float64, device=device)
-
-    def add(self, loss: torch.Tensor, logits: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            pairs = [value for task in self.tasks for value in hard_dice(logits[task], targets[task])]
-            self.values += torch.stack([loss.double(), torch.ones_like(pairs[0]), *pairs])
-
-    def result(self, fabric: Fabric, prefix: str, where: str) -> dict[str, float]:
-        loss, count, *pairs = fabric.all_reduce(self.values, reduce_op="sum").tolist()
-        if not np.isfinite(loss):
-            raise ValueError(f"{where}: the {prefix} loss is not finite; lower optimizer.lr or set precision: 32-true")
-        dice = {
-            f"{prefix}_{task}_dice": pairs[2 * i] / pairs[2 * i + 1] if pairs[2 * i + 1] else 0.0
-            for i, task in enumerate(self.tasks)
-        }
-        return {f"{prefix}_loss": loss / count, **dice}
 
 
 def write(model: System, progress: Progress, card: dict[str, Any], weights: Path, out: Path) -> None:
