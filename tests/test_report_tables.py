@@ -283,10 +283,11 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
         assert [(r["system"], r["table"], r["row"], r["column"], r["published"]) for r in rows] == wanted
         for r in rows:
             measured = bool(r["measured_paper"] or r["measured_correct"])
-            assert measured == (r["status"] == "measured")
+            assert measured == (r["status"] in ("measured", "setting"))
+            assert (r["status"] == "setting") == ((r["system"], r["table"]) == ("unetpp-b3", "table-1"))
             assert measured or (r["reason"] and not r["n"] and not r["run"])
     rows = read_csv(tmp_path / "full.csv")
-    assert {r["status"] for r in rows if r["system"] in ("unetpp-b3", "unet-roi")} == {"measured"}
+    assert {r["status"] for r in rows if r["system"] in ("unetpp-b3", "unet-roi")} == {"measured", "setting"}
     by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
     assert by_key["cbam-mtl", "table-1", "Polat [15]", "Year"]["status"] == "printed only"
     other = by_key["swin-dual", "table-5", "COVID-19", "I.Dice"]
@@ -313,8 +314,28 @@ def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], 
     rows = [r for r in read_csv(tmp_path / "comparison.csv") if (r["paper"], r["table"]) == ("001", "table-3")]
     assert len(rows) == 12
     for r in rows:
-        for column in ("measured_paper", "measured_correct", "n", "ci_low", "ci_high", "run"):
+        for column in (
+            "measured_paper",
+            "measured_correct",
+            "protocol_paper",
+            "protocol_correct",
+            "n",
+            "ci_low",
+            "ci_high",
+            "run",
+        ):
             assert r[column] == cells[r["row"], r["column"]][column]
+
+
+def test_comparison_says_how_a_run_was_reduced(params: Params, tmp_path: Path) -> None:
+    write_data(tmp_path / "data", ("infection",))
+    write_run(tmp_path, params, "unet-roi-lung", {"epochs": 2})
+    write_run(tmp_path, params, "unet-roi-infection", {})
+    comparison(params, tmp_path / "data", tmp_path, tmp_path / "comparison.csv")
+    rows = {(r["system"], r["table"], r["row"]): r for r in read_csv(tmp_path / "comparison.csv")}
+    found = rows["unet-roi", "table-4", "Mean Dice Score"]
+    assert found["deviations"] == "unet-roi-lung: REDUCED RUN (epochs 2 instead of 30)", "its weights start there"
+    assert rows["unetpp-b3", "table-2", "IoU Score"]["deviations"] == ""
 
 
 def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path]) -> None:

@@ -8,20 +8,26 @@ from pathlib import Path
 from covidqu.config.params import Params
 from covidqu.files import write_text
 from covidqu.report.cells import NOT_RUN, Cell, Value, csv_text
+from covidqu.report.paper_001 import A_SETTING
 from covidqu.report.published import SYSTEMS, Paper, paper
 from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build
+from covidqu.report.targets import lineage
+from covidqu.report.titles import deviation_texts
 
 COLUMNS = (
     *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),
-    *("n", "ci_low", "ci_high", "run", "status", "reason"),
+    *("protocol_paper", "protocol_correct", "n", "ci_low", "ci_high", "run", "deviations", "status", "reason"),
 )
-MEASURED, SKIPPED, PRINTED = "measured", "not run", "printed only"
+MEASURED, SETTING, SKIPPED, PRINTED = "measured", "setting", "not run", "printed only"
 NOT_IMPLEMENTED = "system not implemented in this version"
 
 
 def comparison(params: Params, data: Path, results: Path, out: Path) -> None:
-    """Write `out`: status `measured`, `not run` or `printed only`, the last two with the reason."""
+    """Write `out`: status `measured`, `setting`, `not run` or `printed only`, the last two with the reason.
+
+    `deviations`: how the run behind a number, or one that it starts from, differs from the full run.
+    """
     sources = Sources(params, data, results)
     rows = [row for system in SYSTEMS for row in _of_paper(sources, paper(system))]
     write_text(out, csv_text(rows, COLUMNS))
@@ -35,10 +41,12 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
         for (row, column), value in table.cells().items():
             cell = cells.get((row, column)) or Cell(row, column)
             status, reason = _status(source, short, cell, name in BUILDERS)
+            runs = lineage(sources.params, [cell.run]) if cell.measured and cell.run else []
             rows.append(
                 [
                     *(source.paper, source.system, short, row, column, value),
-                    *(cell.measured_paper, cell.measured_correct, cell.n, cell.ci_low, cell.ci_high, cell.run),
+                    *(cell.measured_paper, cell.measured_correct, cell.protocol_paper, cell.protocol_correct),
+                    *(cell.n, cell.ci_low, cell.ci_high, cell.run, " - ".join(deviation_texts(sources, runs))),
                     *(status, reason),
                 ]
             )
@@ -47,7 +55,7 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
 
 def _status(source: Paper, table: str, cell: Cell, built: bool) -> tuple[str, str]:
     if cell.measured:
-        return MEASURED, cell.note
+        return (SETTING, "") if cell.note == A_SETTING else (MEASURED, cell.note)
     only = source.only(table, cell.row)
     if only is not None:
         return PRINTED, only

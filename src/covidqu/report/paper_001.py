@@ -18,6 +18,8 @@ METRICS = {
 }
 UNDEFINED = "undefined without an infected pixel: the paper's value is a convention; see the false positives below"
 
+A_SETTING = "a setting, not a measurement"
+
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table I beside the run's resolved settings."""
@@ -25,7 +27,7 @@ def hyper_parameters(sources: Sources) -> list[Cell]:
     reason = None if RUN in sources.params.runs else f"run {RUN} is not in the parameters"
     values = _settings(None if reason else sources.params.run(RUN))
     how = "" if reason else "settings of the run"
-    note = NOT_RUN + reason if reason else "a setting, not a measurement"
+    note = NOT_RUN + reason if reason else A_SETTING
     run = "" if reason else RUN
     return with_published(
         name, [Cell(row, "Value", None, v, v, how, how, run=run, note=note) for row, v in values.items()]
