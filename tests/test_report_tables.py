@@ -291,7 +291,7 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
     by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
     assert by_key["cbam-mtl", "table-1", "Polat [15]", "Year"]["status"] == "printed only"
     other = by_key["swin-dual", "table-5", "COVID-19", "I.Dice"]
-    assert (other["status"], other["reason"]) == ("not run", "system not implemented in this version")
+    assert (other["status"], other["reason"]) == ("not run", "no run of this system in this version")
     assert {
         r["status"] for r in read_csv(tmp_path / "empty.csv") if r["table"] == "table-3" and r["paper"] == "001"
     } == {"not run"}

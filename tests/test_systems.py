@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
-from covidqu.config.training import Model, Task, UnetppB3, UnetRoi
-from covidqu.losses import dice_loss
+from covidqu.config.training import CbamMtl, Model, Output, ReconMtl, SwinDual, UnetppB3, UnetRoi
+from covidqu.losses import bce_loss, dice_loss, hard_dice
 from covidqu.systems.base import System, build, load_weights, prepare
 
 
@@ -17,8 +18,10 @@ class SystemContract:
 
     full: ClassVar[Model]
     small: ClassVar[Model]
-    tasks: ClassVar[tuple[Task, ...]] = ("infection",)
+    tasks: ClassVar[tuple[Output, ...]] = ("infection",)
     expected_parameters: ClassVar[int]
+    classes: ClassVar[int] = 0
+    rate: ClassVar[float] = 1e-2  # of the four-image test
     px: ClassVar[int] = 64
 
     def make(self, seed: int = 0) -> System:
@@ -35,8 +38,8 @@ class SystemContract:
     def test_shapes_and_logits(self) -> None:
         out = self.make().eval()(self.image() * 1e3)
         assert set(out) == set(self.tasks)
-        for value in out.values():
-            assert value.shape == (2, 1, self.px, self.px)
+        for task, value in out.items():
+            assert value.shape == ((2, self.classes) if task == "class" else (2, 1, self.px, self.px))
             assert value.min() < 0 or value.max() > 1, "values within [0, 1] are no logits"
 
     def test_gradient_reaches_every_parameter(self) -> None:
@@ -65,17 +68,19 @@ class SystemContract:
 
     def test_overfits_four_images(self) -> None:
         system = self.make().train()
+        masks = [t for t in self.tasks if t in ("lung", "infection")]
         mask = torch.zeros(4, 1, self.px, self.px)
         for i in range(4):
             mask[i, :, 8 : 24 + 8 * i, 8 + 8 * i : 40] = 1
         image = (0.2 + 0.6 * mask).expand(-1, system.channels, -1, -1)
-        optimizer = torch.optim.Adam(system.parameters(), lr=1e-2)
-        for _ in range(50):
+        optimizer = torch.optim.Adam(system.parameters(), lr=self.rate)
+        for _ in range(60):
             optimizer.zero_grad()
-            loss = sum(dice_loss(v, mask, 1.0) for v in system(image).values()) / len(self.tasks)
-            loss.backward()
+            found = system(image)
+            dice = sum(dice_loss(found[t], mask, 1.0) for t in masks) / len(masks)
+            (dice + sum(bce_loss(found[t], mask, 1.0) for t in masks)).backward()
             optimizer.step()
-        assert loss.item() < 0.15
+        assert min(hard_dice(found[t], mask)[0].item() / 4 for t in masks) > 0.9
 
     def test_weights_round_trip(self, tmp_path: Path) -> None:
         first, second = self.make(0), self.make(1)
@@ -113,6 +118,125 @@ class TestUnetppB3(SystemContract):
     full = UnetppB3(system="unetpp_b3", encoder="efficientnet-b3", decoder_channels=(256, 128, 64, 32, 16))
     small = UnetppB3(system="unetpp_b3", encoder="efficientnet-b0", decoder_channels=(32, 16, 16, 8, 8))
     expected_parameters = 13_624_793
+
+
+class TestSwinDual(SystemContract):
+    full = SwinDual(system="swin_dual", width=96, window=8)
+    small = SwinDual(system="swin_dual", width=12, window=8)
+    tasks = ("lung", "infection", "class")
+    classes = 3
+    expected_parameters = 44_089_967
+
+    def test_parts_count_as_printed(self) -> None:
+        with torch.device("meta"):
+            net = build(self.full, self.tasks)
+        count = {name: sum(p.numel() for p in part.parameters()) for name, part in net.named_children()}
+        heads = {name: sum(p.numel() for p in getattr(net, name).head.parameters()) for name in ("lung", "infection")}
+        assert (count["swin"], count["pool"], count["classify"]) == (27_522_474, 1_772_544, 2_179)
+        assert heads == {"lung": 10_441, "infection": 10_441}
+        assert count["lung"] + count["infection"] - sum(heads.values()) == 14_771_888
+
+    def test_windows_of_seven_are_a_variant(self) -> None:
+        variant = SwinDual(system="swin_dual", width=96, window=7)
+        with torch.device("meta"):
+            assert build(variant, self.tasks).parameter_count() == 44_082_239
+        net = build(SwinDual(system="swin_dual", width=12, window=7), self.tasks).eval()
+        assert net(self.image())["lung"].shape == (2, 1, self.px, self.px)
+
+    def test_encoder_agrees_with_another_implementation(self) -> None:
+        """timm's Swin with the same weights; its last stage does not shift its one window, this one does."""
+        torch.manual_seed(0)
+        theirs = timm.create_model(
+            "swin_tiny_patch4_window7_224", pretrained=False, features_only=True, in_chans=1, img_size=256,
+            window_size=8, embed_dim=24, drop_path_rate=0.0,
+        ).eval()  # fmt: skip
+        ours = build(SwinDual(system="swin_dual", width=24, window=8), ("lung",)).swin.eval()
+        names = {"patch_embed.proj": "embed", "patch_embed.norm": "norm", "attn.proj": "attention.out"}
+        names |= {"attn.relative_position_bias_table": "attention.bias", "attn.qkv": "attention.qkv"}
+        names |= {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.2", ".blocks": ""}
+        names |= {f"layers_{i}.downsample.{a}": f"merges.{i - 1}.{b}" for i in (1, 2, 3) for a, b in
+                  (("norm", "norm"), ("reduction", "linear"))} | {"layers_": "stages."}  # fmt: skip
+        state = {}
+        for name, value in theirs.state_dict().items():
+            for theirs_name, ours_name in names.items():
+                name = name.replace(theirs_name, ours_name)  # noqa: PLW2901
+            state[name] = value
+        ours.load_state_dict(state)
+        image = torch.rand(1, 1, 256, 256)
+        with torch.inference_mode():
+            for own, other in list(zip(ours(image), theirs(image), strict=True))[:3]:
+                assert torch.allclose(own.permute(0, 2, 3, 1), other, atol=1e-5)
+
+    def test_the_class_head_sees_masks_only(self) -> None:
+        net = self.make().eval()
+        masks = torch.rand(1, 2, self.px, self.px)
+        assert net.classify(masks).shape == net.classify(masks[:, :1]).shape == (1, 3)
+        first = build(self.small, ("lung", "class")).eval()(self.image())
+        assert first.keys() == {"lung", "class"}
+
+
+class TestCbamUnet(SystemContract):
+    full = CbamMtl(system="cbam_mtl", net="unet", width=64, cbam=True)
+    small = CbamMtl(system="cbam_mtl", net="unet", width=16, cbam=True)
+    tasks = ("infection", "class")
+    classes = 2
+    expected_parameters = 8_071_499
+
+    def test_without_cbam(self) -> None:
+        with torch.device("meta"):
+            plain = build(self.full.model_copy(update={"cbam": False}), self.tasks)
+        assert plain.parameter_count() == self.expected_parameters - 43_912
+
+
+class TestCbamUnetpp(TestCbamUnet):
+    full = CbamMtl(system="cbam_mtl", net="unetpp", width=64, cbam=True)
+    small = CbamMtl(system="cbam_mtl", net="unetpp", width=16, cbam=True)
+    expected_parameters = 9_300_875
+
+
+class TestCbamResunet(TestCbamUnet):
+    full = CbamMtl(system="cbam_mtl", net="resunet", width=64, cbam=True)
+    small = CbamMtl(system="cbam_mtl", net="resunet", width=32, cbam=True)
+    expected_parameters = 9_972_171
+
+
+def recon(net: str, width: int, px: int) -> ReconMtl:
+    return ReconMtl(system="recon_mtl", net=net, width=width, class_width=width, skips=True, px=px)
+
+
+class TestReconMtl(SystemContract):
+    full, small = recon("mtl", 64, 256), recon("mtl", 16, 64)
+    tasks = ("reconstruction", "infection", "class")
+    classes = 1
+    rate = 1e-3
+    expected_parameters = 44_343_947
+
+    @pytest.mark.parametrize(
+        ("tasks", "count"),
+        [
+            (("infection",), 31_031_685),
+            (("reconstruction", "infection"), 43_221_322),
+            (("reconstruction", "class"), 32_154_310),
+            (("infection", "class"), 32_154_310),
+        ],
+    )
+    def test_parts_are_those_of_the_tasks(self, tasks: tuple[Output, ...], count: int) -> None:
+        with torch.device("meta"):
+            assert build(self.full, tasks).parameter_count() == count
+
+    def test_of_512_pixels_and_cnn8(self) -> None:
+        with torch.device("meta"):
+            assert build(recon("mtl", 64, 512), self.tasks).parameter_count() == 45_916_811
+            assert build(recon("cnn8", 64, 256), ("class",)).parameter_count() == 917_953
+        assert build(recon("cnn8", 64, 64), ("class",))(torch.rand(2, 1, 64, 64))["class"].shape == (2, 1)
+
+    def test_outputs_that_it_has_not_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="no lung output"):
+            build(self.small, ("lung",))
+        with pytest.raises(ValueError, match="gives `class` only"):
+            build(recon("cnn8", 64, 64), ("infection",))
+        with pytest.raises(ValueError, match="gives infection and class"):
+            build(TestCbamUnet.small, ("lung",))
 
 
 def test_prepare_normalises_as_named() -> None:

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from covidqu.config.base import Strict
 
-Task = Literal["lung", "infection"]
+Task = Literal["lung", "infection"]  # what a run can be trained for
+Output = Literal["lung", "infection", "class", "reconstruction"]  # what a network can give
 
 
 class UnetRoi(Strict):
@@ -24,7 +25,35 @@ class UnetppB3(Strict):
     decoder_channels: tuple[int, int, int, int, int]
 
 
-Model = Annotated[UnetRoi | UnetppB3, Field(discriminator="system")]
+class SwinDual(Strict):
+    """Paper 000: Swin-Tiny with `width` channels in its first stage and windows of `window` tokens a side."""
+
+    system: Literal["swin_dual"]
+    width: int = Field(gt=0, multiple_of=12)
+    window: Literal[7, 8]
+
+
+class CbamMtl(Strict):
+    """Paper 003: `width` to 8 x `width` channels, with or without CBAM."""
+
+    system: Literal["cbam_mtl"]
+    net: Literal["unet", "unetpp", "resunet"]
+    width: int = Field(gt=0)
+    cbam: bool
+
+
+class ReconMtl(Strict):
+    """Paper 004: `px` is the side of the images, which the dense layers are made for."""
+
+    system: Literal["recon_mtl"]
+    net: Literal["mtl", "cnn8"]
+    width: int = Field(gt=0, multiple_of=8)
+    class_width: int = Field(gt=0)
+    skips: bool
+    px: int = Field(ge=64, multiple_of=64)
+
+
+Model = Annotated[UnetRoi | UnetppB3 | SwinDual | CbamMtl | ReconMtl, Field(discriminator="system")]
 
 
 class Bce(Strict):

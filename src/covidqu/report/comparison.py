@@ -20,7 +20,7 @@ COLUMNS = (
     *("protocol_paper", "protocol_correct", "n", "ci_low", "ci_high", "run", "deviations", "status", "reason"),
 )
 MEASURED, SETTING, SKIPPED, PRINTED = "measured", "setting", "not run", "printed only"
-NOT_IMPLEMENTED = "system not implemented in this version"
+NOT_IMPLEMENTED = "no run of this system in this version"
 
 
 def comparison(params: Params, data: Path, results: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from covidqu.config.training import Model, Task
+from covidqu.config.training import Model, Output
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -19,13 +19,13 @@ class System(nn.Module, ABC):
 
     channels: ClassVar[int]
 
-    def __init__(self, tasks: tuple[Task, ...]) -> None:
+    def __init__(self, tasks: tuple[Output, ...]) -> None:
         super().__init__()
         self.tasks = tasks
 
     @abstractmethod
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, `channels`, H, W) float -> logits (B, 1, H, W) for each task."""
+        """(B, `channels`, H, W) float -> logits for each task: (B, 1, H, W), of `class` (B, K)."""
 
     def pretrained_part(self) -> nn.Module | None:
         """The module that weights from the hub fit; None when the system has none."""
@@ -45,7 +45,7 @@ def prepare(image: Tensor, channels: int, normalise: str) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def build(model: Model, tasks: tuple[Task, ...]) -> System:
+def build(model: Model, tasks: tuple[Output, ...]) -> System:
     """The system named by `model.system`: the function `create` of the module of that name."""
     return import_module(f"covidqu.systems.{model.system}").create(model, tasks)
 
