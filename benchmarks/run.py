@@ -1,6 +1,6 @@
 """Where the time goes, as ratios within one run (absolute rates depend on the machine and its load).
 
-    uv run python benchmarks/run.py [--images 256] [--out results/benchmarks.md]
+    uv run python benchmarks/run.py [--images 96] [--out results/benchmarks.md]
 
 Works on a phantom data set that it makes itself; each figure is the median of `REPEATS` alternating measurements.
 """
@@ -35,11 +35,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def compare(
     subject: str, unit: int, slow: tuple[str, Callable[[], object]], fast: tuple[str, Callable[[], object]]
 ) -> str:
-    """One line: both alternately, cost per image of each, and how many times faster the second is."""
+    """One line: both alternately, cost per image of each, and the first over the second."""
     seconds: dict[str, list[float]] = {slow[0]: [], fast[0]: []}
-    for name, call in (slow, fast):
+    for _, call in (slow, fast):
         call()  # warm caches and code paths
-        del name
     for _ in range(REPEATS):
         for name, call in (slow, fast):
             started = time.perf_counter()
@@ -68,7 +67,7 @@ def main() -> None:
         few = {"Train": (third, third, third), "Val": (0, 0, 0), "Test": (0, 0, 0)}
         write_phantom(archive, Phantom(seed=0, lung={}, infection=few))
         pack(archive, packed)
-        lines = ["| what, per image | one way | the way taken | times faster |", "|---|---|---|---|"]
+        lines = ["| what, per image | one way | another | ratio |", "|---|---|---|---|"]
         lines += [*reading(archive, packed), *training(packed), *scoring(packed)]
     text = "\n".join(lines) + "\n"
     print(text)
