@@ -36,6 +36,14 @@ class System(nn.Module, ABC):
         return sum(p.numel() for p in self.parameters())
 
 
+def double_conv(inner: int, outer: int) -> nn.Sequential:
+    """Two times 3x3 convolution, batch normalisation, ReLU; (B, inner, H, W) -> (B, outer, H, W)."""
+    layers: list[nn.Module] = []
+    for channels in (inner, outer):
+        layers += [nn.Conv2d(channels, outer, 3, padding=1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
 def prepare(image: Tensor, channels: int, normalise: str) -> Tensor:
     """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, ImageNet statistics when asked for."""
     x = image.unsqueeze(1).float().div_(255).expand(-1, channels, -1, -1)

@@ -4,14 +4,12 @@ The paper says filters of 64 to 512; with a class head of 512-128-2 on the deepe
 9,300,875 (U-Net++) and 9,972,171 (ResUNet) parameters, 43,912 of them CBAM.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covidqu.config.training import CbamMtl, Output
-from covidqu.systems.base import System
+from covidqu.systems.base import System, double_conv
 
 LEVELS, CLASSES = 4, 2
 
@@ -34,14 +32,6 @@ class Cbam(nn.Module):
         gate = (self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))).sigmoid()
         x = x * gate[:, :, None, None]
         return x * self.spatial(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)).sigmoid()
-
-
-def double_conv(inner: int, outer: int) -> nn.Sequential:
-    """Two times 3x3 convolution, batch normalisation, ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (inner, outer):
-        layers += [nn.Conv2d(channels, outer, 3, padding=1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
 
 
 class Residual(nn.Module):
@@ -67,11 +57,10 @@ class Encoder(nn.Module):
 
     def __init__(self, widths: list[int], residual: bool, cbam: bool) -> None:
         super().__init__()
-        pairs = list(zip([1, *widths], widths, strict=False))
-        make: Callable[[int, int, int], nn.Module] = lambda i, o, k: (  # noqa: E731
-            Residual(i, o, 2 if k else 1, first=not k) if residual else double_conv(i, o)
+        self.blocks = nn.ModuleList(
+            Residual(i, o, stride=2 if level else 1, first=not level) if residual else double_conv(i, o)
+            for level, (i, o) in enumerate(zip([1, *widths], widths, strict=False))
         )
-        self.blocks = nn.ModuleList(make(i, o, k) for k, (i, o) in enumerate(pairs))
         self.attention = nn.ModuleList(Cbam(w) if cbam else nn.Identity() for w in widths)
         self.pools = not residual
 

@@ -38,7 +38,9 @@ class WindowAttention(nn.Module):
         batch, number, tokens, channels = windows.shape
         query, key, value = self.qkv(windows).view(batch, number, tokens, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
         bias = self.bias[self.pair.flatten()].view(tokens, tokens, self.heads).permute(2, 0, 1)
-        bias = bias[None] + self.apart(height, width, x.shape[1:3], x.device)[:, None]
+        bias = bias[None]
+        if self.shift or any(padding):
+            bias = bias + self.apart(height, width, x.shape[1:3], x.device)[:, None]
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
         mixed = self.out(mixed.transpose(2, 3).reshape(batch, number, tokens, channels))
         joined = self.join(mixed, *x.shape[1:3]).roll((self.shift, self.shift), (1, 2))

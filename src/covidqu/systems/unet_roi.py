@@ -8,17 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covidqu.config.training import Task, UnetRoi
-from covidqu.systems.base import System
+from covidqu.systems.base import System, double_conv
 
 LEVELS = 5
-
-
-def double_conv(inner: int, outer: int) -> nn.Sequential:
-    """Two times 3x3 convolution, batch normalisation, ReLU; (B, inner, H, W) -> (B, outer, H, W)."""
-    layers: list[nn.Module] = []
-    for channels in (inner, outer):
-        layers += [nn.Conv2d(channels, outer, 3, padding=1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
 
 
 class Unet(System):
