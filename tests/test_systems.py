@@ -8,7 +8,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from covidqu.config.training import CbamMtl, Model, Output, ReconMtl, SwinDual, UnetppB3, UnetRoi
+from covidqu.config.training import CbamMtl, Model, ReconMtl, SwinDual, Task, UnetppB3, UnetRoi
+from covidqu.data.dataset import IMAGENET_MEAN, IMAGENET_STD
 from covidqu.losses import bce_loss, dice_loss, hard_dice
 from covidqu.systems.base import System, build, load_weights, prepare
 
@@ -18,7 +19,7 @@ class SystemContract:
 
     full: ClassVar[Model]
     small: ClassVar[Model]
-    tasks: ClassVar[tuple[Output, ...]] = ("infection",)
+    tasks: ClassVar[tuple[Task, ...]] = ("infection",)
     expected_parameters: ClassVar[int]
     classes: ClassVar[int] = 0
     rate: ClassVar[float] = 1e-2  # of the four-image test
@@ -26,14 +27,14 @@ class SystemContract:
 
     def make(self, seed: int = 0) -> System:
         torch.manual_seed(seed)
-        return build(self.small, self.tasks)
+        return build(self.small, self.tasks, self.px)
 
     def image(self, count: int = 2) -> torch.Tensor:
         return torch.rand(count, self.make().channels, self.px, self.px, generator=torch.Generator().manual_seed(1))
 
     def test_parameter_count(self) -> None:
         with torch.device("meta"):
-            assert build(self.full, self.tasks).parameter_count() == self.expected_parameters
+            assert build(self.full, self.tasks, 256).parameter_count() == self.expected_parameters
 
     def test_shapes_and_logits(self) -> None:
         out = self.make().eval()(self.image() * 1e3)
@@ -129,7 +130,7 @@ class TestSwinDual(SystemContract):
 
     def test_parts_count_as_printed(self) -> None:
         with torch.device("meta"):
-            net = build(self.full, self.tasks)
+            net = build(self.full, self.tasks, 256)
         count = {name: sum(p.numel() for p in part.parameters()) for name, part in net.named_children()}
         heads = {name: sum(p.numel() for p in getattr(net, name).head.parameters()) for name in ("lung", "infection")}
         assert (count["swin"], count["pool"], count["classify"]) == (27_522_474, 1_772_544, 2_179)
@@ -139,8 +140,8 @@ class TestSwinDual(SystemContract):
     def test_windows_of_seven_are_a_variant(self) -> None:
         variant = SwinDual(system="swin_dual", width=96, window=7)
         with torch.device("meta"):
-            assert build(variant, self.tasks).parameter_count() == 44_082_239
-        net = build(SwinDual(system="swin_dual", width=12, window=7), self.tasks).eval()
+            assert build(variant, self.tasks, 256).parameter_count() == 44_082_239
+        net = build(SwinDual(system="swin_dual", width=12, window=7), self.tasks, self.px).eval()
         assert net(self.image())["lung"].shape == (2, 1, self.px, self.px)
 
     def test_encoder_agrees_with_another_implementation(self) -> None:
@@ -150,7 +151,7 @@ class TestSwinDual(SystemContract):
             "swin_tiny_patch4_window7_224", pretrained=False, features_only=True, in_chans=1, img_size=256,
             window_size=8, embed_dim=24, drop_path_rate=0.0,
         ).eval()  # fmt: skip
-        ours = build(SwinDual(system="swin_dual", width=24, window=8), ("lung",)).swin.eval()
+        ours = build(SwinDual(system="swin_dual", width=24, window=8), ("lung",), 256).swin.eval()
         names = {"patch_embed.proj": "embed", "patch_embed.norm": "norm", "attn.proj": "attention.out"}
         names |= {"attn.relative_position_bias_table": "attention.bias", "attn.qkv": "attention.qkv"}
         names |= {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.2", ".blocks": ""}
@@ -171,7 +172,7 @@ class TestSwinDual(SystemContract):
         net = self.make().eval()
         masks = torch.rand(1, 2, self.px, self.px)
         assert net.classify(masks).shape == net.classify(masks[:, :1]).shape == (1, 3)
-        first = build(self.small, ("lung", "class")).eval()(self.image())
+        first = build(self.small, ("lung", "class"), self.px).eval()(self.image())
         assert first.keys() == {"lung", "class"}
 
 
@@ -184,7 +185,7 @@ class TestCbamUnet(SystemContract):
 
     def test_without_cbam(self) -> None:
         with torch.device("meta"):
-            plain = build(self.full.model_copy(update={"cbam": False}), self.tasks)
+            plain = build(self.full.model_copy(update={"cbam": False}), self.tasks, 224)
         assert plain.parameter_count() == self.expected_parameters - 43_912
 
 
@@ -200,12 +201,21 @@ class TestCbamResunet(TestCbamUnet):
     expected_parameters = 9_972_171
 
 
-def recon(net: str, width: int, px: int) -> ReconMtl:
-    return ReconMtl(system="recon_mtl", net=net, width=width, class_width=width, skips=True, px=px)
+def test_resunet_trains_in_channels_last_order() -> None:
+    """A strided 1x1 convolution in its shortcuts crashed the process here."""
+    net = build(CbamMtl(system="cbam_mtl", net="resunet", width=8, cbam=False), ("infection", "class"), 64)
+    image = torch.rand(4, 1, 64, 64).contiguous(memory_format=torch.channels_last)
+    for _ in range(2):
+        sum(v.sum() for v in net.to(memory_format=torch.channels_last)(image).values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+def recon(net: str, width: int) -> ReconMtl:
+    return ReconMtl(system="recon_mtl", net=net, width=width, class_width=width, reconstruction_skips=True)
 
 
 class TestReconMtl(SystemContract):
-    full, small = recon("mtl", 64, 256), recon("mtl", 16, 64)
+    full, small = recon("mtl", 64), recon("mtl", 16)
     tasks = ("reconstruction", "infection", "class")
     classes = 1
     rate = 1e-3
@@ -220,46 +230,46 @@ class TestReconMtl(SystemContract):
             (("infection", "class"), 32_154_310),
         ],
     )
-    def test_parts_are_those_of_the_tasks(self, tasks: tuple[Output, ...], count: int) -> None:
+    def test_parts_are_those_of_the_tasks(self, tasks: tuple[Task, ...], count: int) -> None:
         with torch.device("meta"):
-            assert build(self.full, tasks).parameter_count() == count
+            assert build(self.full, tasks, 256).parameter_count() == count
 
     def test_of_512_pixels_and_cnn8(self) -> None:
         with torch.device("meta"):
-            assert build(recon("mtl", 64, 512), self.tasks).parameter_count() == 45_916_811
-            assert build(recon("cnn8", 64, 256), ("class",)).parameter_count() == 917_953
-        assert build(recon("cnn8", 64, 64), ("class",))(torch.rand(2, 1, 64, 64))["class"].shape == (2, 1)
+            assert build(recon("mtl", 64), self.tasks, 512).parameter_count() == 45_916_811
+            assert build(recon("cnn8", 64), ("class",), 256).parameter_count() == 917_953
+        assert build(recon("cnn8", 64), ("class",), 64)(torch.rand(2, 1, 64, 64))["class"].shape == (2, 1)
 
     def test_outputs_that_it_has_not_are_refused(self) -> None:
         with pytest.raises(ValueError, match="no lung output"):
-            build(self.small, ("lung",))
+            build(self.small, ("lung",), 64)
         with pytest.raises(ValueError, match="gives `class` only"):
-            build(recon("cnn8", 64, 64), ("infection",))
+            build(recon("cnn8", 64), ("infection",), 64)
         with pytest.raises(ValueError, match="gives infection and class"):
-            build(TestCbamUnet.small, ("lung",))
+            build(TestCbamUnet.small, ("lung",), 64)
 
 
 def test_prepare_normalises_as_named() -> None:
     image = torch.full((1, 4, 4), 255, dtype=torch.uint8)
-    assert torch.equal(prepare(image, 1, "unit"), torch.ones(1, 1, 4, 4))
-    imagenet = prepare(image, 3, "imagenet")[0, :, 0, 0]
+    assert torch.equal(prepare(image, 1), torch.ones(1, 1, 4, 4))
+    imagenet = prepare(image, 3, (IMAGENET_MEAN, IMAGENET_STD))[0, :, 0, 0]
     assert torch.allclose(imagenet, torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]))
     assert torch.equal(image, torch.full((1, 4, 4), 255, dtype=torch.uint8)), "the input is left as it was"
 
 
 def test_encoder_weights_fit_only_their_encoder(tmp_path: Path) -> None:
     donor = build(
-        UnetppB3(system="unetpp_b3", encoder="efficientnet-b0", decoder_channels=(8, 8, 8, 8, 8)), ("infection",)
+        UnetppB3(system="unetpp_b3", encoder="efficientnet-b0", decoder_channels=(8, 8, 8, 8, 8)), ("infection",), 64
     )
     part = donor.pretrained_part()
     save_file(
         {k: v + 1 for k, v in part.state_dict().items()}, tmp_path / "e.safetensors", metadata={"scope": "encoder"}
     )
-    other = build(TestUnetppB3.small, ("infection",))
+    other = build(TestUnetppB3.small, ("infection",), 64)
     head = other.net.segmentation_head[0].weight.clone()
     assert load_weights(other, tmp_path / "e.safetensors") == "encoder"
     name, value = next(iter(part.state_dict().items()))
     assert torch.equal(other.pretrained_part().state_dict()[name], value + 1)
     assert torch.equal(other.net.segmentation_head[0].weight, head)
     with pytest.raises(ValueError, match="has no encoder"):
-        load_weights(build(TestUnetRoi.small, ("lung",)), tmp_path / "e.safetensors")
+        load_weights(build(TestUnetRoi.small, ("lung",), 64), tmp_path / "e.safetensors")

@@ -11,7 +11,16 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.dataset import Examples, batches, in_sequence, load_roi, split_rows
+from covidqu.data.dataset import (
+    Examples,
+    Statistics,
+    batches,
+    in_sequence,
+    intensity_statistics,
+    load_roi,
+    split_rows,
+    trained_on,
+)
 from covidqu.data.index import open_packed, pack_mask
 from covidqu.files import replacing, sha256
 from covidqu.systems.base import System, build, load_weights, prepare
@@ -20,32 +29,38 @@ from covidqu.systems.base import System, build, load_weights, prepare
 def predict(
     name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out: Path, *, roi_masks: bool
 ) -> None:
-    """Write `row` (n,), `{task}_logits` (n, 256, 256) float16 for the Test images and, with `roi_masks`, the
-    predicted lungs of all M infection images as packed bits (M, 8192). Always in 32 bit: the same on every device.
+    """Write what the network gives for the Test images, those included that its class head was not trained on.
+
+    `row` (n,), `{lung,infection}_logits` (n, P, P) float16 with P = `run.evaluate_px`, `class_logits` (n, K) float32,
+    `reconstruction` (n, 256, 256) float16 of 0..1, whichever the run has; with `roi_masks` the predicted lungs of all
+    M infection images as packed bits (M, 8192). Always in 32 bit: the same on every device.
     """
     data = open_packed(packed)
-    test = split_rows(data, split, run.subset, run.split)["Test"]
+    parts, masks = split_rows(data, split, run.subset, run.split), load_roi(roi, data)
+    test, settings = parts["Test"], (masks, run.image_px, tuple(run.filters))
     device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.allow_tf32 = False
     if run.threads:
         torch.set_num_threads(run.threads)
-    model = build(run.model, run.tasks)
+    model = build(run.model, run.tasks, run.image_px)
     load_weights(model, weights)
     model = model.to(device, memory_format=torch.channels_last).eval()
     infected = np.arange(len(data.infection_masks))
     rows = np.union1d(test, infected) if roi_masks else test
-    examples = Examples(data, rows, load_roi(roi, data), run.image_px)
-    logits = {task: np.zeros((len(test), PX, PX), np.float16) for task in run.tasks}
+    examples = Examples(data, rows, *settings)
+    statistics = intensity_statistics(run, Examples(data, trained_on(data, parts["Train"], run), *settings))
+    arrays: dict[str, np.ndarray] = {}
     lungs = np.zeros((len(infected) if roi_masks else 0, PX * PX // 8), np.uint8)
     positions = in_sequence(len(rows), 2 * run.batch)
     for batch in tqdm(batches(examples, positions), desc=f"{name} predict", total=len(positions), mininterval=2):
-        found = forward(model, batch.image, run.normalise, device)
+        found = forward(model, batch.image, statistics, device, run.evaluate_px)
         wanted = np.isin(batch.rows, test)
-        for task, values in found.items():
-            logits[task][np.searchsorted(test, batch.rows[wanted])] = values[wanted]
+        for key, values in found.items():
+            whole = arrays.setdefault(key, np.zeros((len(test), *values.shape[1:]), values.dtype))
+            whole[np.searchsorted(test, batch.rows[wanted])] = values[wanted]
         if roi_masks:
             inside = batch.rows < len(infected)
-            lungs[batch.rows[inside]] = pack_mask(found["lung"][inside] > 0)
+            lungs[batch.rows[inside]] = pack_mask(found["lung_logits"][inside] > 0)
     meta = {
         "run": name,
         "weights_sha256": sha256(weights),
@@ -54,23 +69,33 @@ def predict(
         "subset": run.subset,
         "split": run.split,
         "tasks": list(run.tasks),
+        "px": run.evaluate_px,
+        "classes": run.class_map,
     }
-    arrays = {"row": test.astype(np.int32), **{f"{task}_logits": values for task, values in logits.items()}}
-    if roi_masks:
-        arrays["roi_masks"] = lungs
+    arrays |= {"row": test.astype(np.int32)} | ({"roi_masks": lungs} if roi_masks else {})
     with replacing(out) as part, part.open("wb") as file:
         np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
     print(f"{name}: logits of {len(test)} test images", file=sys.stderr)
 
 
 @torch.inference_mode()
-def forward(model: System, image: np.ndarray, normalise: str, device: torch.device) -> dict[str, np.ndarray]:
-    """(B, px, px) uint8 -> task -> (B, 256, 256) float16 logits, bilinear from the run's resolution."""
-    x = prepare(torch.from_numpy(image).to(device), model.channels, normalise)
+def forward(
+    model: System, image: np.ndarray, statistics: Statistics | None, device: torch.device, px: int
+) -> dict[str, np.ndarray]:
+    """(B, h, h) uint8 -> the arrays of `predict` for these images, bilinear from the run's resolution."""
+    x = prepare(torch.from_numpy(image).to(device), model.channels, statistics)
     out = {}
-    for task, logits in model(x).items():
-        full = logits.float()
-        if full.shape[-1] != PX:
-            full = F.interpolate(full, (PX, PX), mode="bilinear", align_corners=False)
-        out[task] = full[:, 0].cpu().numpy().astype(np.float16)
+    for task, values in model(x).items():
+        if task == "class":
+            out["class_logits"] = values.float().cpu().numpy()
+        else:
+            key, side = (task, PX) if task == "reconstruction" else (f"{task}_logits", px)
+            out[key] = resized(values.float(), side)[:, 0].cpu().numpy().astype(np.float16)
     return out
+
+
+def resized(values: torch.Tensor, px: int) -> torch.Tensor:
+    """(B, 1, h, h) -> (B, 1, px, px), bilinear."""
+    if values.shape[-1] == px:
+        return values
+    return F.interpolate(values, (px, px), mode="bilinear", align_corners=False)

@@ -6,15 +6,13 @@ epoch is kept beside the outputs, so that an interrupted training continues as i
 
 import hashlib
 import json
-import os
-import random
+import math
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -26,10 +24,24 @@ from covidqu.card import describe, params_hash, weights_metadata
 from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.data import augment
-from covidqu.data.dataset import Batch, Examples, batches, in_sequence, load_roi, order, split_rows
+from covidqu.data.dataset import (
+    LABELS,
+    Batch,
+    Examples,
+    Statistics,
+    batches,
+    in_sequence,
+    intensity_statistics,
+    load_roi,
+    order,
+    split_rows,
+    trained_on,
+)
 from covidqu.data.index import open_packed
 from covidqu.files import replacing, sha256, write_text
-from covidqu.losses import Sums, total_loss
+from covidqu.launch import launch, seed_all
+from covidqu.losses import MEASURES, Sums, total_loss
+from covidqu.optimization import freeze, optimization
 from covidqu.systems.base import System, build, load_weights, prepare
 
 
@@ -39,7 +51,7 @@ class Progress:
 
     epoch: int = 0
     best_epoch: int = 0
-    best_value: float = -1.0
+    best_value: float = -math.inf
     best_state: dict[str, torch.Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -47,7 +59,7 @@ class Progress:
 def train(
     name: str, run: Run, packed: Path, split: Path, roi: Path, init: Path, weights: Path, out: Path, resume: Path
 ) -> None:
-    """Train `run` and write `weights` (best epoch by validation Dice of the last task), last.safetensors,
+    """Train `run` and write `weights` (the best epoch on Val by `run.monitor`), last.safetensors,
     history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete.
 
     ValueError: weights that do not fit, splits without images, a device that is not there, a loss that is not finite.
@@ -56,15 +68,15 @@ def train(
     data = open_packed(packed)
     masks = load_roi(roi, data)
     parts = {
-        part: Examples(data, rows, masks, run.image_px)
+        part: Examples(data, trained_on(data, rows, run), masks, run.image_px, tuple(run.filters))
         for part, rows in split_rows(data, split, run.subset, run.split).items()
     }
     seed_all(run.seed, 0, 0)
-    model = build(run.model, run.tasks)
+    model = build(run.model, run.tasks, run.image_px)
     scope = load_weights(model, init)
-    ratios = foreground_ratios(run, parts["Train"])
+    ratios, statistics = foreground_ratios(run, parts["Train"]), intensity_statistics(run, parts["Train"])
     identity = key(run, data.data_hash, init, roi, split)
-    loop = Loop(name, run, fabric, model, parts, ratios, resume / "last.pt", identity)
+    loop = Loop(name, run, fabric, model, parts, ratios, statistics, resume / "last.pt", identity)
     progress = loop.fit()
     if fabric.global_rank == 0:
         device = fabric.device
@@ -75,6 +87,7 @@ def train(
             "val_images": len(parts["Val"]),
             "parameters": model.parameter_count(),
             "pos_weight": ratios,
+            "intensity_statistics": statistics,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
             "devices": run.devices,
         }
@@ -84,46 +97,11 @@ def train(
     fabric.barrier()
 
 
-def launch(run: Run) -> Fabric:
-    """Devices and precision; started once per process."""
-    if run.accelerator == "cuda" and not torch.cuda.is_available():
-        raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
-    on_gpu = run.accelerator != "cpu" and torch.cuda.is_available()
-    if run.batch % run.devices:
-        raise ValueError(f"batch: {run.batch} cannot be shared by {run.devices} devices; choose a multiple")
-    if run.precision == "16-mixed" and not on_gpu:
-        raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    cv2.setNumThreads(1)
-    if run.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True)
-    fabric = Fabric(
-        accelerator="cuda" if on_gpu else "cpu",
-        devices=run.devices,
-        strategy="ddp" if run.devices > 1 else "auto",
-        precision=run.precision,
-    )
-    fabric.launch()
-    return fabric
-
-
-def seed_all(seed: int, epoch: int, rank: int) -> int:
-    """Seed Python, NumPy and torch for one epoch of one process; returns the seed for the augmentation."""
-    drawn = [int(s) for s in np.random.SeedSequence([seed, epoch, rank]).generate_state(4)]
-    random.seed(drawn[0])
-    np.random.seed(drawn[1])
-    torch.manual_seed(drawn[2])
-    return drawn[3]
-
-
 def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
     """Background / foreground pixels of all training images for tasks whose loss says `pos_weight: train`; else 1."""
     out = {}
-    for task, terms in run.loss.items():
-        out[task] = 1.0
+    for task in run.masks:
+        terms, out[task] = run.loss[task], 1.0
         if any(getattr(term, "pos_weight", None) == "train" for term in terms):
             area = examples.packed.index[f"{task}_px"].to_numpy()[examples.rows].sum()
             if area == 0:
@@ -149,21 +127,18 @@ class Loop:
         model: System,
         parts: dict[str, Examples],
         ratios: dict[str, float],
+        statistics: Statistics | None,
         state_file: Path,
         identity: str,
     ) -> None:
         self.name, self.run, self.fabric, self.parts, self.ratios = name, run, fabric, parts, ratios
+        self.statistics = statistics
         self.state_file, self.identity = state_file, identity
         self.model = model.to(memory_format=torch.channels_last)
-        kind = torch.optim.AdamW if run.optimizer.kind == "adamw" else torch.optim.Adam
-        settings = run.optimizer.model_dump(exclude={"kind"})
-        optimizer = kind([p for p in model.parameters() if p.requires_grad], **settings)
+        self.frozen = freeze(run, model)
+        optimizer, self.scheduler = optimization(run, model)
         self.forward, self.optimizer = fabric.setup(self.model, optimizer)
-        self.scheduler = None
-        if run.schedule.kind == "cosine" and run.epochs:
-            self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-                optimizer, T_max=run.epochs, eta_min=run.schedule.lr_min
-            )
+        self.class_of_label = torch.tensor([run.class_map.get(label, -1) for label in LABELS])
         self.transform = augment.build(run.augment) if run.augment else None
 
     def fit(self) -> Progress:
@@ -189,7 +164,8 @@ class Loop:
         if self.scheduler:
             self.scheduler.step()
         validated = self.validate()
-        value = validated[f"val_{self.run.tasks[-1]}_dice"]
+        monitor = self.run.monitor
+        value = -validated["val_loss"] if monitor == "loss" else validated[f"val_{monitor}_dice"]
         best = value > progress.best_value
         if best:
             progress.best_epoch, progress.best_value, progress.best_state = number, value, self.snapshot()
@@ -206,11 +182,17 @@ class Loop:
         draw = seed_all(self.run.seed, number, rank)
         if self.transform is not None:
             self.transform.set_random_seed(draw)
-        positions = order(len(self.parts["Train"]), self.run.batch // world, self.run.seed, number, rank, world)
+        train = self.parts["Train"]
+        classes = None
+        if self.run.sampler == "class_balanced":
+            classes = np.array([self.run.class_map[label] for label in train.labels])
+        positions = order(len(train), self.run.batch // world, self.run.seed, number, rank, world, classes)
         self.forward.train()
+        for module in self.frozen if self.run.frozen_bn == "eval" else []:
+            module.eval()
         sums = Sums(self.run.tasks, self.fabric.device)
         bar = tqdm(
-            batches(self.parts["Train"], positions, self.transform),
+            batches(train, positions, self.transform),
             desc=f"{self.name} epoch {number}/{self.run.epochs}",
             total=len(positions),
             disable=rank != 0,
@@ -239,11 +221,18 @@ class Loop:
 
     def step(self, batch: Batch) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
         """Forward pass and loss of one batch."""
-        device = self.fabric.device
-        image = prepare(torch.from_numpy(batch.image).to(device), self.model.channels, self.run.normalise)
-        targets = {t: torch.from_numpy(batch.target(t)).to(device).unsqueeze(1) for t in self.run.tasks}
+        device, targets = self.fabric.device, {}
+        image = prepare(torch.from_numpy(batch.image).to(device), self.model.channels, self.statistics)
+        label = torch.from_numpy(batch.label).to(device)
+        for task in self.run.tasks:
+            if task == "class":
+                targets[task] = self.class_of_label.to(device)[label]
+            elif task == "reconstruction":
+                targets[task] = image[:, :1]
+            else:
+                targets[task] = torch.from_numpy(batch.target(task)).to(device).unsqueeze(1)
         logits = self.forward(image)
-        return logits, targets, total_loss(self.run.loss, logits, targets, self.ratios)
+        return logits, targets, total_loss(self.run.loss, logits, targets, self.ratios, label)
 
     def snapshot(self) -> dict[str, torch.Tensor]:
         """A copy of the weights on the host."""
@@ -289,8 +278,8 @@ def write(model: System, progress: Progress, card: dict[str, Any], weights: Path
         with replacing(target) as part:
             save_file(state, part, metadata=weights_metadata(card))
     tasks = card["config"]["loss"]
-    columns = ["epoch", "lr", "train_loss", *[f"train_{t}_dice" for t in tasks]]
-    columns += ["val_loss", *[f"val_{t}_dice" for t in tasks], "seconds", "images_per_s", "best"]
+    columns = ["epoch", "lr", "train_loss", *[f"train_{t}_{MEASURES[t]}" for t in tasks]]
+    columns += ["val_loss", *[f"val_{t}_{MEASURES[t]}" for t in tasks], "seconds", "images_per_s", "best"]
     table = pd.DataFrame(progress.history, columns=columns)
     write_text(out / "history.csv", table.to_csv(index=False, float_format="%.8g"))
     write_text(out / "card.json", json.dumps(card, indent=1) + "\n")

@@ -7,10 +7,10 @@ CODE = {
     "roi": "config/base config/data data/index data/roi files",
     "roi_predicted": "config/base config/data data/index data/roi files",
     "initial": "files initial",
-    "train": "card config/base config/data config/training data/augment data/dataset data/index files losses "
-    "systems/base train",
-    "predict": "config/base config/data config/training data/augment data/dataset data/index files predict "
-    "systems/base",
+    "train": "card config/base config/data config/training data/augment data/dataset data/filters data/index files "
+    "launch losses optimization systems/base train",
+    "predict": "config/base config/data config/training data/augment data/dataset data/filters data/index files "
+    "predict systems/base",
     "score": "config/base config/data config/evaluation data/index evaluate/boundary evaluate/predictions "
     "evaluate/protocols evaluate/scores evaluate/statistics files",
     "table": "config/base config/data config/evaluation config/params config/training data/index "

@@ -31,6 +31,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"{path}: unknown key" + (f"; valid here: {', '.join(valid)}" if valid else ""))
         elif fault["type"] == "missing":
             lines.append(f"{path}: required key is missing")
+        elif not path:  # a check of several keys, whose message names them
+            lines.append(fault["msg"].removeprefix("Value error, "))
         else:
             lines.append(f"{path}: {fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """The whole of `params.yaml`: read, merged with overlays, checked. The first act of the Snakefile and of the CLI."""
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from covidqu.config.base import Strict, explain
-from covidqu.config.data import Audit, Download, Roi, Split
+from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
 from covidqu.config.training import Run, deviations
+
+REPEATED = re.compile(r"-seed\d+$")
 
 
 class Paths(Strict):
@@ -23,6 +26,7 @@ class Params(Strict):
     """All settings; `runs` are diffs from `anchor` until `resolved` merges them.
 
     `full_runs`: run -> dotted key -> the paper's setting; what a run has otherwise is in the title of its tables.
+    `optional_runs` are runs only where an overlay names them in `include` (see `read`). `RUN-seedN` repeats RUN.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -35,7 +39,10 @@ class Params(Strict):
     initial: list[str]
     anchor: dict[str, Any]
     runs: dict[str, dict[str, Any]] = Field(min_length=1)
+    optional_runs: dict[str, dict[str, Any]]
+    include: list[str]
     full_runs: dict[str, dict[str, Any]]
+    explain: list[str]
     evaluate: Evaluate
     report: Report
 
@@ -43,6 +50,24 @@ class Params(Strict):
     def resolved(self) -> dict[str, Run]:
         """Run name -> complete configuration."""
         return {name: resolve(self.anchor, diff, name) for name, diff in self.runs.items()}
+
+    @property
+    def base_runs(self) -> list[str]:
+        """Runs without the repetitions with other seeds."""
+        return [name for name in self.runs if self.base(name) == name]
+
+    @staticmethod
+    def base(name: str) -> str:
+        """The run that `name` repeats, or `name` itself."""
+        return REPEATED.sub("", name)
+
+    def seeds(self, name: str) -> list[str]:
+        """The run and its repetitions with other seeds, those that are there."""
+        return [run for run in self.runs if self.base(run) == name]
+
+    def full(self, name: str) -> dict[str, Any]:
+        """The paper's settings of a run or of what it repeats: dotted key -> value."""
+        return self.full_runs.get(self.base(name), {})
 
     def run(self, name: str) -> Run:
         """The complete configuration of one run; ValueError names the valid ones."""
@@ -83,7 +108,16 @@ def read(files: list[Path]) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError(f"{file}: holds {type(content).__name__}, a mapping of settings is wanted")
         merged = merge(merged, content)
-    return merged
+    return included(merged)
+
+
+def included(raw: dict[str, Any]) -> dict[str, Any]:
+    """Make runs of the optional ones that `include` names."""
+    optional, names = raw.get("optional_runs") or {}, raw.get("include") or []
+    unknown = [name for name in names if name not in optional]
+    if unknown:
+        raise ValueError(f"include: '{unknown[0]}' is no optional run; valid: {', '.join(optional)}")
+    return raw | {"runs": (raw.get("runs") or {}) | {name: optional[name] for name in names}} if names else raw
 
 
 def check(raw: dict[str, Any]) -> Params:
@@ -93,7 +127,7 @@ def check(raw: dict[str, Any]) -> Params:
     except ValidationError as error:
         raise ValueError(explain(error, Params)) from None
     faults = []
-    for name, diff in params.runs.items():
+    for name, diff in (params.optional_runs | params.runs).items():
         try:
             resolve(params.anchor, diff, name)
         except ValueError as error:
@@ -125,18 +159,28 @@ def check_graph(params: Params) -> None:
             raise ValueError(f"runs.{name}.roi: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
         if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
             raise ValueError(f"runs.{name}.subset: 'lung' has no infection masks and no ROI; set it to infection")
-    for name, full in params.full_runs.items():
-        if name not in runs:
-            raise ValueError(f"full_runs.{name}: no such run; runs are: {', '.join(runs)}")
-        try:
-            deviations(runs[name].model_dump(mode="json"), full)
-        except ValueError as error:
-            raise ValueError(f"full_runs.{name}.{error}") from None
-    for name in params.roi.predicted:
-        if name not in runs or "lung" not in runs[name].tasks:
-            raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output")
+    _check_names(params)
     for name in runs:
         _follow(name, runs, params.roi.predicted, ())
+
+
+def _check_names(params: Params) -> None:
+    """Every run that another key names must exist and give what it is named for."""
+    runs = params.resolved
+    known = {name: resolve(params.anchor, diff, name) for name, diff in params.optional_runs.items()} | runs
+    for name, full in params.full_runs.items():
+        if name not in known:
+            raise ValueError(f"full_runs.{name}: no such run; runs are: {', '.join(known)}")
+        try:
+            deviations(known[name].model_dump(mode="json"), full)
+        except ValueError as error:
+            raise ValueError(f"full_runs.{name}.{error}") from None
+    for name in params.explain:
+        if name not in runs or "class" not in runs[name].tasks:
+            raise ValueError(f"explain: '{name}' is not a run with a class head")
+    for name in params.roi.predicted:
+        if name not in runs or "lung" not in runs[name].tasks or runs[name].evaluate_px != PX:
+            raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output at {PX} px")
 
 
 def _follow(name: str, runs: dict[str, Run], predicted: list[str], seen: tuple[str, ...]) -> None:

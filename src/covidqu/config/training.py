@@ -1,18 +1,24 @@
 """Settings of a run: model, data, losses, optimiser, schedule. Enters: anchor + a run's diff; leaves: `Run`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from covidqu.config.base import Strict
 
-Task = Literal["lung", "infection"]  # what a run can be trained for
-Output = Literal["lung", "infection", "class", "reconstruction"]  # what a network can give
+Task = Literal["lung", "infection", "class", "reconstruction"]
+Label = Literal["Normal", "Non-COVID", "COVID-19"]
+CLASS_MAPS: dict[str, dict[str, int]] = {  # label -> class of the head; images with another label are not trained on
+    "three": {"Normal": 0, "Non-COVID": 1, "COVID-19": 2},
+    "covid_vs_normal": {"Normal": 0, "COVID-19": 1},
+    "covid_vs_rest": {"Normal": 0, "Non-COVID": 0, "COVID-19": 1},
+}
 
 
 class UnetRoi(Strict):
     """Paper 002: U-Net with `width`, 2, 4, 8, 16 x `width` channels."""
 
+    gives: ClassVar[tuple[Task, ...]] = ("lung", "infection")
     system: Literal["unet_roi"]
     width: int = Field(gt=0)
 
@@ -20,6 +26,7 @@ class UnetRoi(Strict):
 class UnetppB3(Strict):
     """Paper 001: U-Net++ on EfficientNet-B3."""
 
+    gives: ClassVar[tuple[Task, ...]] = ("infection",)
     system: Literal["unetpp_b3"]
     encoder: str
     decoder_channels: tuple[int, int, int, int, int]
@@ -28,6 +35,8 @@ class UnetppB3(Strict):
 class SwinDual(Strict):
     """Paper 000: Swin-Tiny with `width` channels in its first stage and windows of `window` tokens a side."""
 
+    gives: ClassVar[tuple[Task, ...]] = ("lung", "infection", "class")
+    classes: ClassVar[int] = 3
     system: Literal["swin_dual"]
     width: int = Field(gt=0, multiple_of=12)
     window: Literal[7, 8]
@@ -36,6 +45,8 @@ class SwinDual(Strict):
 class CbamMtl(Strict):
     """Paper 003: `width` to 8 x `width` channels, with or without CBAM."""
 
+    gives: ClassVar[tuple[Task, ...]] = ("infection", "class")
+    classes: ClassVar[int] = 2
     system: Literal["cbam_mtl"]
     net: Literal["unet", "unetpp", "resunet"]
     width: int = Field(gt=0)
@@ -43,36 +54,77 @@ class CbamMtl(Strict):
 
 
 class ReconMtl(Strict):
-    """Paper 004: `px` is the side of the images, which the dense layers are made for."""
+    """Paper 004. `reconstruction_skips`: whether the encoder's maps reach the reconstruction decoder, too."""
 
+    gives: ClassVar[tuple[Task, ...]] = ("reconstruction", "infection", "class")
+    classes: ClassVar[int] = 2
     system: Literal["recon_mtl"]
     net: Literal["mtl", "cnn8"]
     width: int = Field(gt=0, multiple_of=8)
     class_width: int = Field(gt=0)
-    skips: bool
-    px: int = Field(ge=64, multiple_of=64)
+    reconstruction_skips: bool
 
 
 Model = Annotated[UnetRoi | UnetppB3 | SwinDual | CbamMtl | ReconMtl, Field(discriminator="system")]
 
 
 class Bce(Strict):
-    """Binary cross-entropy, mean over pixels; `pos_weight: train` = background / foreground pixels of Train."""
+    """Binary cross-entropy, mean over pixels; `pos_weight: train` = background / foreground pixels of Train.
+
+    `only`: images of other classes count 0, and the mean is still over all pixels of the batch.
+    """
 
     kind: Literal["bce"]
     weight: float = Field(gt=0)
     pos_weight: float | Literal["train"] = 1.0
+    only: Label | None = None
 
 
 class Dice(Strict):
-    """1 - soft Dice, pooled over the batch, `smooth` added to numerator and denominator."""
+    """1 - soft Dice, pooled over the batch, `smooth` added to numerator and denominator.
+
+    `only`: pooled over images of that class, 0 for a batch without one.
+    """
 
     kind: Literal["dice"]
     weight: float = Field(gt=0)
     smooth: float = Field(ge=0)
+    only: Label | None = None
 
 
-LossTerm = Annotated[Bce | Dice, Field(discriminator="kind")]
+class CrossEntropy(Strict):
+    """Of class logits: softmax over several, sigmoid of a single one; mean over images."""
+
+    kind: Literal["cross_entropy"]
+    weight: float = Field(gt=0)
+
+
+class Mse(Strict):
+    """Mean squared error of the reconstruction, in units of the network's input."""
+
+    kind: Literal["mse"]
+    weight: float = Field(gt=0)
+
+
+LossTerm = Annotated[Bce | Dice | CrossEntropy | Mse, Field(discriminator="kind")]
+TERMS = {"lung": (Bce, Dice), "infection": (Bce, Dice), "class": (CrossEntropy,), "reconstruction": (Mse,)}
+
+
+class Median(Strict):
+    """Median of `px` x `px` pixels."""
+
+    kind: Literal["median"]
+    px: Literal[3, 5]
+
+
+class Opening(Strict):
+    """Morphological opening with an ellipse of `px` x `px` pixels."""
+
+    kind: Literal["opening"]
+    px: int = Field(ge=3)
+
+
+Filter = Annotated[Median | Opening, Field(discriminator="kind")]
 
 
 class HorizontalFlip(Strict):
@@ -81,12 +133,20 @@ class HorizontalFlip(Strict):
 
 
 class Affine(Strict):
-    """Shift and scale as fractions, rotation in degrees, each drawn from +- its limit."""
+    """Shift and scale as fractions, rotation and shear in degrees, each drawn from +- its limit."""
 
     kind: Literal["affine"]
     shift: float = Field(ge=0, lt=1)
     scale: float = Field(ge=0, lt=1)
     rotate_deg: float = Field(ge=0, le=180)
+    shear_deg: float = Field(ge=0, lt=90, default=0.0)
+    p: float = Field(ge=0, le=1)
+
+
+class Rotate90(Strict):
+    """By 90 or 270 degrees, one as likely as the other."""
+
+    kind: Literal["rotate90"]
     p: float = Field(ge=0, le=1)
 
 
@@ -105,7 +165,7 @@ class GaussNoise(Strict):
 
 
 Augmentation = Annotated[
-    HorizontalFlip | Affine | BrightnessContrast | GaussNoise,
+    HorizontalFlip | Affine | Rotate90 | BrightnessContrast | GaussNoise,
     Field(discriminator="kind"),
 ]
 
@@ -113,6 +173,7 @@ Augmentation = Annotated[
 class Adam(Strict):
     kind: Literal["adam"]
     lr: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
 
 
 class AdamW(Strict):
@@ -142,7 +203,9 @@ class Run(Strict):
     """One training: the anchor with a run's diff applied.
 
     `init` names initial weights (`params.initial`) or another run; `roi` names a source of lung masks (`params.roi`)
-    that multiplies the image (`whole`: nothing is hidden). `epochs: 0` evaluates the initial weights.
+    that multiplies the image (`whole`: nothing is hidden). `epochs: 0` evaluates the initial weights. `freeze`: modules
+    whose weights stay (`frozen_bn`: whether their running statistics move); `rates`: module -> factor on the
+    optimiser's rate, of all other modules under `others`. `monitor`: what validation chooses the best epoch by.
     """
 
     model: Model
@@ -150,14 +213,22 @@ class Run(Strict):
     roi: str
     subset: Literal["lung", "infection"]
     split: Literal["official", "deduplicated"]
-    image_px: int = Field(ge=32, le=512, multiple_of=32)
-    normalise: Literal["unit", "imagenet"]
+    image_px: int = Field(ge=32, le=512, multiple_of=16)
+    evaluate_px: int = Field(ge=32, le=512)
+    filters: list[Filter]
+    normalise: Literal["unit", "imagenet", "lung_tissue"]
     augment: list[Augmentation]
+    classes: Literal["three", "covid_vs_normal", "covid_vs_rest"] | None
+    sampler: Literal["shuffle", "class_balanced"]
     loss: dict[Task, list[LossTerm]] = Field(min_length=1)
+    freeze: list[str]
+    frozen_bn: Literal["train", "eval"]
+    rates: dict[str, float]
     optimizer: Optimizer
     schedule: Schedule
     epochs: int = Field(ge=0)
     patience: int | None = Field(ge=1)
+    monitor: Literal["loss", "lung", "infection"]
     batch: int = Field(ge=1)
     seed: int
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -170,6 +241,36 @@ class Run(Strict):
     def tasks(self) -> tuple[Task, ...]:
         """Outputs that are trained and scored."""
         return tuple(self.loss)
+
+    @property
+    def masks(self) -> tuple[Task, ...]:
+        """The tasks whose output is a mask."""
+        return tuple(task for task in self.loss if task in ("lung", "infection"))
+
+    @property
+    def class_map(self) -> dict[str, int]:
+        """Label -> class of the head; labels that it does not hold are not trained on. Empty without a head."""
+        return CLASS_MAPS[self.classes] if self.classes else {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Run":
+        for task, terms in self.loss.items():
+            if task not in self.model.gives:
+                raise ValueError(f"loss.{task}: {self.model.system} gives {', '.join(self.model.gives)}")
+            if wrong := [term.kind for term in terms if not isinstance(term, TERMS[task])]:
+                valid = ", ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in TERMS[task])
+                raise ValueError(f"loss.{task}: {wrong[0]} is no loss of this task; valid: {valid}")
+        if ("class" in self.loss) != (self.classes is not None):
+            raise ValueError("classes: must be set for a run with loss.class, and null for one without")
+        if self.classes and len(set(self.class_map.values())) != self.model.classes:
+            raise ValueError(f"classes: {self.model.system} tells {self.model.classes} classes apart")
+        if self.sampler == "class_balanced" and not self.classes:
+            raise ValueError("sampler: class_balanced needs `classes`")
+        if "reconstruction" in self.loss and self.normalise != "unit":
+            raise ValueError("normalise: a run with loss.reconstruction gives intensities of 0 to 1; set unit")
+        if self.monitor != "loss" and self.monitor not in self.loss:
+            raise ValueError(f"monitor: {self.monitor} is not trained; valid: loss, {', '.join(self.masks)}")
+        return self
 
 
 def deviations(config: dict[str, Any], full: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

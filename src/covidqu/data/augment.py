@@ -8,7 +8,14 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from covidqu.config.training import Affine, Augmentation, BrightnessContrast, GaussNoise, HorizontalFlip
+from covidqu.config.training import Affine, Augmentation, BrightnessContrast, GaussNoise, HorizontalFlip, Rotate90
+
+
+class QuarterTurn(A.RandomRotate90):
+    """By 90 or by 270 degrees, each as often as the other; the library's own class also draws 0 and 180."""
+
+    def get_params(self) -> dict[str, int]:
+        return {"factor": self.py_random.choice((1, 3))}
 
 
 def build(steps: list[Augmentation], seed: int = 0) -> A.Compose:
@@ -20,12 +27,14 @@ def _build(step: Augmentation) -> A.BasicTransform | A.Sequential:
     match step:
         case HorizontalFlip():
             return A.HorizontalFlip(p=step.p)
+        case Rotate90():
+            return QuarterTurn(p=step.p)
         case Affine():
             return A.Affine(
                 translate_percent=(-step.shift, step.shift),
                 scale=(1 - step.scale, 1 + step.scale),
                 rotate=(-step.rotate_deg, step.rotate_deg),
-                shear=0,
+                shear=(-step.shear_deg, step.shear_deg) if step.shear_deg else 0,
                 interpolation=cv2.INTER_LINEAR,
                 mask_interpolation=cv2.INTER_NEAREST,
                 border_mode=cv2.BORDER_CONSTANT,

@@ -16,10 +16,13 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import PX
-from covidqu.data import augment
+from covidqu.config.training import Filter, Run
+from covidqu.data import augment, filters
 from covidqu.data.index import Packed, unpack_mask
 
-LABELS = ("Normal", "Non-COVID", "COVID-19")  # class index 0, 1, 2
+LABELS = ("Normal", "Non-COVID", "COVID-19")  # `Batch.label` is an index of these
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation per channel, of intensities 0..1
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Some rows of the packed data, seen at `px` pixels a side through the lung masks of `roi`."""
+    """Some rows of the packed data, filtered, seen at `px` pixels a side through the lung masks of `roi`."""
 
     packed: Packed
     rows: np.ndarray
     roi: np.ndarray
     px: int
+    filters: tuple[Filter, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,11 +60,16 @@ class Examples:
         infection = self.packed.infection_masks[row] if row < len(self.packed.infection_masks) else none
         bits = [self.packed.lung_masks[row], infection, self.roi[row if len(self.roi) > 1 else 0]]
         masks = [unpack_mask(np.asarray(b)).astype(np.uint8) for b in bits]
-        image = np.asarray(self.packed.images[row])
+        image = filters.apply(list(self.filters), np.asarray(self.packed.images[row]))
         if self.px != PX:
             image = resize(image, self.px)
             masks = [resize(mask * np.uint8(255), self.px) >> 7 for mask in masks]
         return image, masks, LABELS.index(self.packed.index["label"].iat[row])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) label of each image."""
+        return self.packed.index["label"].to_numpy()[self.rows]
 
     def batch(self, positions: np.ndarray, transform: A.Compose | None) -> Batch:
         """Gather, augment, then hide what lies outside the ROI (in that order: brightness never lights it up)."""
@@ -81,6 +90,32 @@ class Examples:
 def resize(image: np.ndarray, px: int) -> np.ndarray:
     """(H, W) uint8 -> (px, px) uint8; area average when shrinking, bilinear when growing."""
     return cv2.resize(image, (px, px), interpolation=cv2.INTER_AREA if px < image.shape[0] else cv2.INTER_LINEAR)
+
+
+def intensity_statistics(run: Run, train: Examples) -> Statistics | None:
+    """What a run normalises intensities with; None for `unit`.
+
+    `lung_tissue` (paper 003): one mean and deviation of all pixels inside the lungs of the Normal images of Train, as
+    the network sees them. ValueError when there are none.
+    """
+    if run.normalise == "unit":
+        return None
+    if run.normalise == "imagenet":
+        return IMAGENET_MEAN, IMAGENET_STD
+    counts = np.zeros(256, np.int64)
+    for position in np.flatnonzero(train.labels == "Normal"):
+        image, masks, _ = train[int(position)]
+        counts += np.bincount(image[masks[0] > 0], minlength=256)
+    if not counts.sum():
+        raise ValueError("normalise: lung_tissue needs lungs of Normal images in Train, there are none; set unit")
+    grey = np.arange(256) / 255
+    mean = float((counts * grey).sum() / counts.sum())
+    return (mean,), (float(np.sqrt((counts * (grey - mean) ** 2).sum() / counts.sum())),)
+
+
+def trained_on(packed: Packed, rows: np.ndarray, run: Run) -> np.ndarray:
+    """The rows whose label the run's class head knows; all of them without a head."""
+    return rows[np.isin(packed.index["label"].to_numpy()[rows], list(run.class_map))] if run.class_map else rows
 
 
 def load_roi(path: Path, packed: Packed) -> np.ndarray:
@@ -105,15 +140,31 @@ def split_rows(packed: Packed, split: Path, subset: str, column: str) -> dict[st
     return out
 
 
-def order(count: int, batch: int, seed: int, epoch: int, rank: int = 0, world: int = 1) -> list[np.ndarray]:
+def order(
+    count: int, batch: int, seed: int, epoch: int, rank: int = 0, world: int = 1, classes: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Positions of an epoch's batches: a permutation that (seed, epoch) alone decide, dealt out to the ranks.
 
+    `classes` (count,): every class is drawn equally often, `count` images in all; the images of a class take turns.
     A last short batch is dropped (batch normalisation needs more than one image) unless it is the only one.
     """
-    permutation = np.random.default_rng([seed, epoch]).permutation(count)
+    generator = np.random.default_rng([seed, epoch])
+    permutation = generator.permutation(count) if classes is None else balanced(classes, generator)
     share = permutation[: count - count % world][rank::world] if count >= world else permutation
     full = len(share) // batch * batch
     return np.split(share[:full], full // batch) if full else [share]
+
+
+def balanced(classes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """(n,) classes -> (n,) positions, each class as often as the others (or once more)."""
+    found = np.unique(classes)
+    drawn = []
+    for place, label in enumerate(found):
+        members = np.flatnonzero(classes == label)
+        wanted = (len(classes) - place - 1) // len(found) + 1
+        rounds = [generator.permutation(members) for _ in range(-(-wanted // len(members)))]
+        drawn.append(np.concatenate(rounds)[:wanted])
+    return generator.permutation(np.concatenate(drawn))
 
 
 def in_sequence(count: int, batch: int) -> list[np.ndarray]:

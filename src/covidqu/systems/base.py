@@ -1,6 +1,7 @@
 """What every system is: uint8 images in, logits out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -9,9 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from covidqu.config.training import Model, Output
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from covidqu.config.training import Model, Task
 
 
 class System(nn.Module, ABC):
@@ -19,7 +18,7 @@ class System(nn.Module, ABC):
 
     channels: ClassVar[int]
 
-    def __init__(self, tasks: tuple[Output, ...]) -> None:
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
         super().__init__()
         self.tasks = tasks
 
@@ -31,9 +30,35 @@ class System(nn.Module, ABC):
         """The module that weights from the hub fit; None when the system has none."""
         return None
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Name -> modules that share out all parameters; what the paper lists where it does."""
+        return {name: [module] for name, module in self.named_children()}
+
+    def blocks(self) -> dict[str, list[nn.Module]]:
+        """Name -> modules that run one after the other, finer than `parts`; again all parameters, once."""
+        return {name: [module] for name, module in opened(self) if not isinstance(module, nn.Identity)}
+
+    def cam_layer(self) -> nn.Module | None:
+        """The module whose output Grad-CAM weighs for the class logits; None when the system has none."""
+        return None
+
+    def classify_masks(self, masks: Tensor) -> Tensor | None:
+        """Class logits (B, K) from masks (B, 1 or 2: lung, infection, H, W) alone; None when the head sees more."""
+        return None
+
     def parameter_count(self) -> int:
         """Number of values in all parameters (buffers such as running means not counted)."""
         return sum(p.numel() for p in self.parameters())
+
+
+def opened(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Children with their dotted names; lists and dicts of modules, and what holds one, opened in their turn."""
+    lists = (nn.ModuleList, nn.ModuleDict)
+    for name, child in module.named_children():
+        if isinstance(child, lists) or any(isinstance(inner, lists) for inner in child.children()):
+            yield from opened(child, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", child
 
 
 def double_conv(inner: int, outer: int) -> nn.Sequential:
@@ -44,18 +69,20 @@ def double_conv(inner: int, outer: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def prepare(image: Tensor, channels: int, normalise: str) -> Tensor:
-    """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, ImageNet statistics when asked for."""
+def prepare(
+    image: Tensor, channels: int, statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+) -> Tensor:
+    """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, then `statistics`: (means, deviations)."""
     x = image.unsqueeze(1).float().div_(255).expand(-1, channels, -1, -1)
-    if normalise == "imagenet":
-        mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    if statistics is not None:
+        mean, std = (torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in statistics)
         x = (x - mean) / std
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def build(model: Model, tasks: tuple[Output, ...]) -> System:
-    """The system named by `model.system`: the function `create` of the module of that name."""
-    return import_module(f"covidqu.systems.{model.system}").create(model, tasks)
+def build(model: Model, tasks: tuple[Task, ...], px: int) -> System:
+    """The system named by `model.system` for images of `px` pixels a side: `create` of the module of that name."""
+    return import_module(f"covidqu.systems.{model.system}").create(model, tasks, px)
 
 
 def load_weights(system: System, path: Path) -> str:

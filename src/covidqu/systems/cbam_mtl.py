@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import CbamMtl, Output
+from covidqu.config.training import CbamMtl, Task
 from covidqu.systems.base import System, double_conv
 
 LEVELS, CLASSES = 4, 2
@@ -46,10 +46,13 @@ class Residual(nn.Module):
             *(nn.BatchNorm2d(outer), nn.ReLU(inplace=True)),
             nn.Conv2d(outer, outer, 3, padding=1),
         )
-        self.short = nn.Sequential(nn.Conv2d(inner, outer, 1, stride=stride), nn.BatchNorm2d(outer))
+        self.short = nn.Sequential(nn.Conv2d(inner, outer, 1), nn.BatchNorm2d(outer))
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.main(x) + self.short(x)
+        # Every second pixel, then 1x1: the same as a 1x1 convolution of stride 2, whose backward pass in float32 and
+        # channels-last order crashes on CPUs (torch 2.15 with oneDNN).
+        return self.main(x) + self.short(x[..., :: self.stride, :: self.stride])
 
 
 class Encoder(nn.Module):
@@ -115,7 +118,7 @@ class CbamMultiTask(System):
 
     channels = 1
 
-    def __init__(self, config: CbamMtl, tasks: tuple[Output, ...]) -> None:
+    def __init__(self, config: CbamMtl, tasks: tuple[Task, ...]) -> None:
         super().__init__(tasks)
         widths = [config.width * 2**level for level in range(LEVELS)]
         residual = config.net == "resunet"
@@ -137,8 +140,17 @@ class CbamMultiTask(System):
         }
         return {task: found[task]() for task in self.tasks}
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        encoder = self.encoder
+        cbam = {} if isinstance(encoder.attention[0], nn.Identity) else {"CBAM": [encoder.attention]}
+        rest = {"decoder": [self.decoder], "infection head": [self.head], "classification head": [self.classify]}
+        return {"encoder": [encoder.blocks]} | cbam | rest
 
-def create(config: CbamMtl, tasks: tuple[Output, ...]) -> CbamMultiTask:
+    def cam_layer(self) -> nn.Module:
+        return self.encoder.attention[-1]
+
+
+def create(config: CbamMtl, tasks: tuple[Task, ...], px: int) -> CbamMultiTask:
     """ValueError for tasks that the network has not."""
     if not set(tasks) <= {"infection", "class"}:
         raise ValueError(f"cbam_mtl gives infection and class, not {', '.join(tasks)}")

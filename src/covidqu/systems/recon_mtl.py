@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import Output, ReconMtl
+from covidqu.config.training import ReconMtl, Task
 from covidqu.systems.base import System
 
 LEVELS = 5
@@ -81,12 +81,13 @@ class MultiTask(System):
 
     channels = 1
 
-    def __init__(self, config: ReconMtl, tasks: tuple[Output, ...]) -> None:
+    def __init__(self, config: ReconMtl, tasks: tuple[Task, ...], px: int) -> None:
         super().__init__(tasks)
         widths = [config.width * 2**level for level in range(LEVELS)]
         self.encoder = Encoder(widths)
-        self.decoders = nn.ModuleDict({t: Decoder(widths, config.skips) for t in tasks if t != "class"})
-        self.classify = Classifier(widths[-1], config.class_width, config.px // 16) if "class" in tasks else None
+        skips = {"reconstruction": config.reconstruction_skips, "infection": True}
+        self.decoders = nn.ModuleDict({t: Decoder(widths, skips[t]) for t in tasks if t != "class"})
+        self.classify = Classifier(widths[-1], config.class_width, px // 16) if "class" in tasks else None
         self.apply(initialise)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -96,23 +97,40 @@ class MultiTask(System):
             found["class"] = self.classify(maps[-1])
         return {task: found[task] for task in self.tasks}
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        found: dict[str, list[nn.Module]] = {"encoder": [self.encoder]}
+        found |= {f"{task} decoder": [decoder] for task, decoder in self.decoders.items()}
+        return found if self.classify is None else found | {"classification head": [self.classify]}
+
+    def cam_layer(self) -> nn.Module:
+        return self.encoder.levels[-1]
+
 
 class Cnn8(System):
     """Six convolutions of 8 to 256 channels, each pooled, and two dense layers: COVID against the rest."""
 
     channels = 1
 
-    def __init__(self, config: ReconMtl, tasks: tuple[Output, ...]) -> None:
+    def __init__(self, config: ReconMtl, tasks: tuple[Task, ...], px: int) -> None:
         super().__init__(tasks)
         widths = [config.width // 8 * 2**level for level in range(6)]
         layers: list[nn.Module] = []
         for i, o in zip([1, *widths], widths, strict=False):
             layers += [nn.Conv2d(i, o, 3, padding=1), nn.ELU(), nn.MaxPool2d(2), nn.Dropout(0.25)]
-        dense = [nn.Linear(widths[-1] * (config.px // 64) ** 2, 128), nn.ELU(), nn.Dropout(0.5), nn.Linear(128, 1)]
+        dense = [nn.Linear(widths[-1] * (px // 64) ** 2, 128), nn.ELU(), nn.Dropout(0.5), nn.Linear(128, 1)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), *dense)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return {"class": self.layers(image)}
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        dense = next(i for i, layer in enumerate(self.layers) if isinstance(layer, nn.Flatten))
+        return {"convolutions": list(self.layers[:dense]), "dense layers": list(self.layers[dense:])}
+
+    def blocks(self) -> dict[str, list[nn.Module]]:
+        convolutions, dense = self.parts().values()
+        steps = {f"convolution {i // 4 + 1}": convolutions[i : i + 4] for i in range(0, len(convolutions), 4)}
+        return steps | {"dense layers": dense}
 
 
 def initialise(module: nn.Module) -> None:
@@ -122,12 +140,14 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def create(config: ReconMtl, tasks: tuple[Output, ...]) -> System:
-    """ValueError for tasks that the network has not."""
+def create(config: ReconMtl, tasks: tuple[Task, ...], px: int) -> System:
+    """Its dense layers are made for `px`. ValueError for tasks that the network has not, or another size."""
+    if px % 64:
+        raise ValueError(f"image_px: {px} is no multiple of 64, which recon_mtl needs")
     if config.net == "cnn8":
         if tasks != ("class",):
             raise ValueError(f"model.net: cnn8 gives `class` only, not {', '.join(tasks)}; set net: mtl")
-        return Cnn8(config, tasks)
+        return Cnn8(config, tasks, px)
     if "lung" in tasks:
         raise ValueError("recon_mtl has no lung output; its tasks are reconstruction, infection, class")
-    return MultiTask(config, tasks)
+    return MultiTask(config, tasks, px)

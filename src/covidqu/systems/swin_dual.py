@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import Output, SwinDual
+from covidqu.config.training import SwinDual, Task
 from covidqu.systems.base import System
 
 DEPTHS, HEADS = (2, 2, 6, 2), (3, 6, 12, 24)
@@ -188,7 +188,7 @@ class SwinDualNet(System):
 
     channels = 1
 
-    def __init__(self, config: SwinDual, tasks: tuple[Output, ...]) -> None:
+    def __init__(self, config: SwinDual, tasks: tuple[Task, ...]) -> None:
         super().__init__(tasks)
         self.swin, self.pool = Encoder(config.width, config.window), PyramidPooling(8 * config.width)
         self.lung, self.infection = Branch(config.width), Branch(config.width)
@@ -216,6 +216,36 @@ class SwinDualNet(System):
             found["class"] = self.classify(torch.cat(seen, 1))
         return {task: found[task] for task in self.tasks}
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        return {
+            "encoder": [self.swin],
+            "pyramid pooling": [self.pool],
+            "dual decoders": [m for branch in (self.lung, self.infection) for m in (branch.up, branch.look)],
+            "lung head": [self.lung.head],
+            "infection head": [self.infection.head],
+            "classification head": [self.classify],
+        }
+
+    def blocks(self) -> dict[str, list[nn.Module]]:
+        swin = self.swin
+        found: dict[str, list[nn.Module]] = {"patch embedding": [swin.embed, swin.norm]}
+        for stage, blocks in enumerate(swin.stages):
+            found |= {f"merge {stage}": [swin.merges[stage - 1]]} if stage else {}
+            found[f"stage {stage + 1}"] = [blocks]
+        found["pyramid pooling"] = [self.pool]
+        for step in range(len(self.lung.up)):
+            for name, branch in (("lung", self.lung), ("infection", self.infection)):
+                found[f"{name} decoder {step + 1}"] = [branch.up[step]]
+                found[f"{name} attention {step + 1}"] = [branch.look[step]]
+        heads = {"lung head": self.lung.head, "infection head": self.infection.head}
+        return found | {name: [head] for name, head in heads.items()} | {"classification head": [self.classify]}
+
+    def cam_layer(self) -> nn.Module:
+        return self.pool
+
+    def classify_masks(self, masks: Tensor) -> Tensor:
+        return self.classify(masks)
+
     @staticmethod
     def widen(x: Tensor, skip: Tensor | None) -> Tensor:
         """Twice the height and width, then the encoder's map of that size if there is one."""
@@ -231,5 +261,5 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def create(config: SwinDual, tasks: tuple[Output, ...]) -> SwinDualNet:
+def create(config: SwinDual, tasks: tuple[Task, ...], px: int) -> SwinDualNet:
     return SwinDualNet(config, tasks)

@@ -37,6 +37,9 @@ class Unet(System):
             x = merge(torch.cat([skips.pop(), up(x)], 1))
         return dict(zip(self.tasks, self.head(x).split(1, 1), strict=True))
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        return {"encoder": [self.down], "decoder": [self.up, self.merge], "head": [self.head]}
 
-def create(config: UnetRoi, tasks: tuple[Task, ...]) -> Unet:
+
+def create(config: UnetRoi, tasks: tuple[Task, ...], px: int) -> Unet:
     return Unet(config, tasks)

@@ -32,6 +32,20 @@ class UnetPlusPlus(System):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.tasks, self.net(image).split(1, 1), strict=True))
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        return {"encoder": [self.net.encoder], "decoder": [self.net.decoder], "head": [self.net.segmentation_head]}
 
-def create(config: UnetppB3, tasks: tuple[Task, ...]) -> UnetPlusPlus:
+    def blocks(self) -> dict[str, list[nn.Module]]:
+        encoder = self.net.encoder
+        found: dict[str, list[nn.Module]] = {"encoder stem": [encoder._conv_stem, encoder._bn0]}
+        start = 0
+        for stage, last in enumerate(encoder._out_indexes):
+            found[f"encoder stage {stage + 1}"] = list(encoder._blocks[start : last + 1])
+            start = last + 1
+        found["classifier of the encoder"] = [encoder._conv_head, encoder._bn1]
+        found |= {f"decoder {name.removeprefix('x_')}": [m] for name, m in self.net.decoder.blocks.items()}
+        return found | {"head": [self.net.segmentation_head]}
+
+
+def create(config: UnetppB3, tasks: tuple[Task, ...], px: int) -> UnetPlusPlus:
     return UnetPlusPlus(config, tasks)

@@ -1,0 +1,46 @@
+"""Devices, precision and seeds of a training process, decided once and the same way on every machine."""
+
+import os
+import random
+
+import cv2
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from covidqu.config.training import Run
+
+
+def launch(run: Run) -> Fabric:
+    """Devices and precision; started once per process."""
+    if run.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
+    on_gpu = run.accelerator != "cpu" and torch.cuda.is_available()
+    if run.batch % run.devices:
+        raise ValueError(f"batch: {run.batch} cannot be shared by {run.devices} devices; choose a multiple")
+    if run.precision == "16-mixed" and not on_gpu:
+        raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    cv2.setNumThreads(1)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=run.devices,
+        strategy="ddp" if run.devices > 1 else "auto",
+        precision=run.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def seed_all(seed: int, epoch: int, rank: int) -> int:
+    """Seed Python, NumPy and torch for one epoch of one process; returns the seed for the augmentation."""
+    drawn = [int(s) for s in np.random.SeedSequence([seed, epoch, rank]).generate_state(4)]
+    random.seed(drawn[0])
+    np.random.seed(drawn[1])
+    torch.manual_seed(drawn[2])
+    return drawn[3]
