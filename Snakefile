@@ -38,6 +38,8 @@ rule all:
         expand(f"{R}/weights/{{name}}.safetensors", name=[*PARAMS.initial, *RUNS]),
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         run_files(RUNS),
+        expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),
+        f"{R}/architectures.json",
         expand(
             f"{R}/tables/{{table}}.{{kind}}",
             table=targets.tables(PARAMS),

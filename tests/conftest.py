@@ -2,11 +2,16 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from covidqu.config.data import Phantom
+
+if TYPE_CHECKING:
+    from training import Workplace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +40,21 @@ def packed(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> P
     folder = tmp_path_factory.mktemp("packed") / "packed"
     pack(phantom_archive, folder)
     return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, packed: Path) -> "Callable[..., Workplace]":
+    from training import Workplace
+
+    made = []
+
+    def make(**changes: Any) -> Workplace:
+        folder = tmp_path / f"work{len(made)}"
+        folder.mkdir()
+        made.append(Workplace(folder, packed, changes))
+        return made[-1]
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,14 @@ STEP_MODULES = {  # what the subcommands of cli.py import
     "initial": "initial",
     "train": "train",
     "predict": "predict",
+    "explain": "explain",
     "score": "evaluate.scores",
+    "architectures": "architectures",
     "table": "report.tables",
     "figure": "report.figures",
     "comparison": "report.comparison",
 }
-SNAKEMAKE_ONLY = ("table", "figure", "comparison")
+SNAKEMAKE_ONLY = ("architectures", "table", "figure", "comparison")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,19 @@ def test_same_steps(jobs: list[Step], copy: Path):
 
 
 def test_the_comparison_sees_every_step(jobs: list[Step], copy: Path):
-    steps = {"download", "pack", "audit", "split", "roi", "roi_predicted", "initial", "train", "predict", "score"}
+    steps = {
+        "download",
+        "pack",
+        "audit",
+        "split",
+        "roi",
+        "roi_predicted",
+        "initial",
+        "train",
+        "predict",
+        "explain",
+        "score",
+    }
     assert {job.step for job in jobs} - set(SNAKEMAKE_ONLY) == steps == {stage.step for stage in dvc_stages(copy)}
     train = next(job for job in jobs if job.step == "train" and "unet-roi-infection/" in str(job.outs))
     assert json.loads(train.params).keys() == {"anchor", "runs.unet-roi-infection"}

@@ -1,5 +1,7 @@
 """What each filter removes and what it keeps, on images of which the answer is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -51,6 +53,14 @@ def test_order_is_as_listed_and_the_input_survives() -> None:
     assert np.array_equal(image, before)
     assert (both.dtype, both.shape) == (np.uint8, image.shape)
     assert np.array_equal(filters.apply([], image), image)
+
+
+def test_a_read_only_memory_map_will_do(tmp_path: Path) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (2, 32, 32), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    for step in (MEDIAN, OPENING):
+        assert np.array_equal(filters.apply([step], np.asarray(mapped[1])), filters.apply([step], images[1]))
 
 
 def test_size_matters() -> None:

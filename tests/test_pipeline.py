@@ -31,7 +31,7 @@ PARTS = (
 )
 FEW = {"Train": [4, 2, 2], "Val": [2, 1, 1], "Test": [4, 2, 2]}
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
-REPORT = {"table", "figure", "comparison"}
+REPORT = {"architectures", "table", "figure", "comparison"}
 IDENTITY = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
 IDENTITY |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in IDENTITY.items()}
 
@@ -117,6 +117,7 @@ def small_params() -> dict:
     params["anchor"] |= {"image_px": 32, "epochs": 1, "batch": 2}
     params["runs"] = {name: params["runs"][name] | {"model": {"system": "unet_roi", "width": 4}} for name in RUNS}
     params["full_runs"] = {name: params["full_runs"][name] for name in RUNS}
+    params |= {"explain": [], "optional_runs": {}}
     for name in RUNS[:2]:
         params["runs"][name]["epochs"] = 1
     params["evaluate"]["bootstrap"]["resamples"] = 200

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 from covidqu.config.params import Params, load
 from covidqu.data.index import open_packed, unpack_mask
+from covidqu.evaluate.predictions import META_KEYS
 from covidqu.report.figures import figure
 from covidqu.report.panels import cases
 from covidqu.report.targets import figure_inputs, figure_predictions, figure_rois, figures, needs_images
@@ -40,7 +41,8 @@ def folders(tmp_path: Path, packed: Path, params: Params) -> tuple[Path, Path]:
     for run in figure_predictions("unet-roi/figure-1", params):
         folder = results / "runs" / run
         folder.mkdir(parents=True)
-        np.savez(folder / "predictions.npz", row=rows.astype(np.int32), infection_logits=logits, meta=json.dumps({}))
+        meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": run})
+        np.savez(folder / "predictions.npz", row=rows.astype(np.int32), infection_logits=logits, meta=meta)
         history.to_csv(folder / "history.csv", index=False)
     return data, results
 

@@ -1,107 +1,44 @@
 """Tables and comparison from synthetic scores: nothing invented, nothing lost, shortcuts in the title."""
 
 import csv
-import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from synthetic_runs import (
+    PX,
+    ROOT,
+    cell,
+    scores,
+    settings,
+    write_architectures,
+    write_data,
+    write_explained,
+    write_run,
+)
 
-from covidqu.config.params import Params, check, merge, read
-from covidqu.report.cells import Cell, Table, markdown, text, with_published
+from covidqu.config.params import Params, check, read
+from covidqu.report.cells import Cell, Table, markdown, text, with_published, write
 from covidqu.report.check import check as compare_folders
 from covidqu.report.comparison import comparison
+from covidqu.report.overview import BEGIN, END, readme
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build, table
 from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs, tables
 
-ROOT = Path(__file__).resolve().parent.parent
-LABELS = ["COVID-19"] * 12 + ["Non-COVID"] * 6 + ["Normal"] * 6
-PX = 256 * 256
-
-
-def settings(**changes: Any) -> Params:
-    fast = {"evaluate": {"bootstrap": {"resamples": 200}}}
-    return check(merge(merge(read([ROOT / "params.yaml"]), fast), changes))
+LARGE = ["recon-mtl-t123-512", "recon-mtl-unet-512"]
+SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
+WITHOUT_RUNS = ("unetpp-b3/table-1", "cbam-mtl/table-5", "common/published-consistency")  # nothing measured in them
 
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return settings()
-
-
-def scores(tasks: tuple[str, ...], seed: int) -> pd.DataFrame:
-    """24 test images in file order; three healthy ones have false infection."""
-    rng = np.random.default_rng(seed)
-    n = len(LABELS)
-    frame = pd.DataFrame(
-        {
-            "row": np.arange(100, 100 + n),
-            "id": [f"infection/Test/{label}/{i}" for i, label in enumerate(LABELS)],
-            "subset": "infection",
-            "label": LABELS,
-            "name": [str(i) for i in range(n)],
-            "near_duplicate": [i in (0, 13) for i in range(n)],
-            "n_px": PX,
-            "lung_area_px": 15000,
-        }
-    )
-    for task in tasks:
-        covid = np.array([label == "COVID-19" or task == "lung" for label in LABELS])
-        tp = np.where(covid, rng.integers(3000, 6000, n), 0)
-        fn = np.where(covid, rng.integers(100, 2000, n), 0)
-        fp = np.where(covid | np.isin(np.arange(n), (12, 15, 18)), rng.integers(100, 2000, n), 0)
-        frame[f"{task}_tp"], frame[f"{task}_fp"] = tp.astype("int32"), fp.astype("int32")
-        frame[f"{task}_fn"], frame[f"{task}_tn"] = fn.astype("int32"), (PX - tp - fp - fn).astype("int32")
-        frame[f"{task}_soft_intersection"] = tp * 0.9
-        frame[f"{task}_soft_prediction"] = (tp + fp) * 0.95
-        frame[f"{task}_bce"] = rng.uniform(0.05, 0.2, n)
-        frame[f"{task}_hd95"] = np.where(covid, 5.0, np.nan)
-        frame[f"{task}_nsd2"] = np.where(covid, 0.5, 1.0)
-    return frame
-
-
-def write_run(results: Path, params: Params, run: str, changes: dict[str, Any]) -> None:
-    folder = results / "runs" / run
-    folder.mkdir(parents=True)
-    scores(params.run(run).tasks, len(run)).to_parquet(folder / "scores.parquet")
-    config = params.run(run).model_dump(mode="json") | changes
-    card = {"run": run, "config": config, "train_images": 60, "val_images": 20, "epochs_run": 3}
-    (folder / "card.json").write_text(json.dumps(card))
-    task = params.run(run).tasks[0]
-    history = pd.DataFrame({"epoch": [1, 2, 3], "lr": [3e-4, 2e-4, 1e-6], "train_loss": [1.0, 0.8, 0.7]})
-    history["val_loss"], history["best"] = [1.1, 0.9, 0.95], [0, 1, 0]
-    history[f"train_{task}_dice"], history[f"val_{task}_dice"] = [0.3, 0.5, 0.55], [0.2, 0.45, 0.44]
-    history.to_csv(folder / "history.csv", index=False)
-
-
-def write_data(data: Path, subsets: tuple[str, ...]) -> None:
-    rows = []
-    for subset in subsets:
-        for split, times in (("Train", 3), ("Val", 1), ("Test", 2)):
-            for label in ("COVID-19", "COVID-19", "Non-COVID", "Normal"):
-                for i in range(times):
-                    infected = 6000 + 1000 * i if subset == "infection" and label == "COVID-19" else 0
-                    rows.append((f"{subset}/{split}/{label}/{len(rows)}", subset, split, label, 15000, infected))
-    index = pd.DataFrame(rows, columns=["id", "subset", "split", "label", "lung_px", "infection_px"])
-    (data / "packed").mkdir(parents=True)
-    (data / "audit").mkdir()
-    index.to_parquet(data / "packed" / "index.parquet")
-    np.save(data / "packed" / "images.npy", np.zeros((len(index), 256, 256), np.uint8))
-    splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
-    splits.to_parquet(data / "split.parquet")
-    pairs = {"a": [0], "b": [20], "subset_a": ["infection"], "subset_b": ["infection"], "split_a": ["Train"]}
-    pairs |= {"split_b": ["Test"], "exact": [True], "across_splits": [True], "label_conflict": [False]}
-    pd.DataFrame(pairs).to_parquet(data / "audit" / "duplicates.parquet")
-    counts = {"infection": {"Train": {"Normal": 3}}}
-    facts = {"counts": counts, "expected_counts": {"infection": {"Train": {"Normal": 932}}}, "counts_agree": False}
-    facts |= {"limits": ["words"], "infection_outside_lung": 0.0}
-    (data / "audit" / "audit.json").write_text(json.dumps(facts))
+    return settings(include=LARGE)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +47,9 @@ def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path
     write_data(root / "data", ("infection", "lung"))
     for run in params.runs:
         write_run(root / "results", params, run, {})
+    for run in params.explain:
+        write_explained(root / "results", params, run)
+    write_architectures(root / "results", params)
     return root / "data", root / "results"
 
 
@@ -123,34 +63,53 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def cell(built: Table, row: str, column: str) -> Cell:
-    (found,) = [c for c in built.cells if (c.row, c.column) == (row, column)]
-    return found
+PANEL = ["unet-roi-infection", "unet-roi-infection-predicted"]
+
+
+@pytest.fixture(scope="module")
+def everything(params: Params, full: tuple[Path, Path]) -> dict[str, Table]:
+    """All tables of a complete set of runs."""
+    return {name: build(Sources(params, *full), name) for name in tables(params)}
+
+
+@pytest.fixture(scope="module")
+def compared(params: Params, full: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The comparison of a complete set of runs."""
+    path = tmp_path_factory.mktemp("compared") / "comparison.csv"
+    comparison(params, *full, path)
+    return path
 
 
 def test_every_table_has_a_builder_and_is_written_twice_the_same(
-    params: Params, full: tuple[Path, Path], tmp_path: Path
+    params: Params, full: tuple[Path, Path], everything: dict[str, Table], tmp_path: Path
 ) -> None:
     assert set(tables(params)) == set(BUILDERS)
-    for name in tables(params):
-        table(name, params, *full, tmp_path / "a" / name)
+    for name, built in everything.items():
+        write(built, tmp_path / "a" / name)
         table(name, params, *full, tmp_path / "b" / name)
         for suffix in (".csv", ".md"):
             one = (tmp_path / "a" / f"{name}{suffix}").read_bytes()
             assert one and one == (tmp_path / "b" / f"{name}{suffix}").read_bytes()
 
 
-def test_a_complete_set_of_runs_leaves_no_cell_not_run(params: Params, full: tuple[Path, Path]) -> None:
-    sources = Sources(params, *full)
-    for name in tables(params):
-        assert [c for c in build(sources, name).cells if "not run" in c.note] == []
+def test_a_complete_set_of_runs_leaves_no_cell_not_run(everything: dict[str, Table]) -> None:
+    for name, built in everything.items():
+        left = [c for c in built.cells if "not run" in c.note]
+        assert [c for c in left if not printed_only(name, c)] == [], name
+
+
+def printed_only(name: str, found: Cell) -> bool:
+    system, short = name.split("/", 1)
+    return system in SYSTEMS and paper(system).only(short, found.row) is not None
 
 
 def test_without_anything_every_cell_is_empty_and_says_why(params: Params, empty: tuple[Path, Path]) -> None:
     sources = Sources(params, *empty)
     for name in tables(params):
-        if name != "unetpp-b3/table-1":  # settings, known without a run
+        if name not in WITHOUT_RUNS:
             for found in build(sources, name).cells:
+                if name == "cbam-mtl/text" and found.column == "recomputed from the printed table":
+                    continue
                 assert not found.measured and found.ci_low is None and found.n is None
                 assert found.note.startswith("not run: "), (name, found)
 
@@ -218,6 +177,8 @@ def test_leakage_reports_with_and_without_near_duplicates(params: Params, full: 
     everything, clean = cell(built, row, "all test images"), cell(built, row, "without near-duplicates")
     assert (everything.n, clean.n) == (12, 11)
     assert everything.measured_correct != clean.measured_correct
+    accuracy = [cell(built, "swin-dual-infection: accuracy", c) for c in ("all test images", "without near-duplicates")]
+    assert [c.n for c in accuracy] == [24, 22] and accuracy[0].protocol_correct == "class_argmax"
     assert cell(built, "pairs Train - Test", "count").measured_correct == 1
     assert cell(built, "pairs Train - Val", "count").measured_correct == 0
 
@@ -267,10 +228,23 @@ def test_the_table_of_settings_says_how_they_differ(tmp_path: Path) -> None:
     assert cell(built, "Early stopping patience", "Value").measured_correct == "none"
 
 
+def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table], tmp_path: Path) -> None:
+    built = everything["common/overview"]
+    assert {c.row.split(":")[0] for c in built.cells} >= {"swin-dual-infection", "unetpp-b3", "recon-mtl-t123"}
+    assert all(c.measured for c in built.cells)
+    write(built, tmp_path / "tables" / "common" / "overview")
+    page = tmp_path / "README.md"
+    page.write_text(f"# T\n{BEGIN}\nold\n{END}\nrest\n")
+    readme(tmp_path, page)
+    lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
+    assert ", mean of 3 seeds)" in lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent"]
+    assert "seeds" not in lines["recon-mtl-t123: AUC, COVID-19 or not"] and "[]" not in page.read_text()
+    assert "old" not in page.read_text() and page.read_text().endswith("rest\n")
+
+
 def test_comparison_holds_every_printed_value_once_and_copies_none(
-    params: Params, empty: tuple[Path, Path], full: tuple[Path, Path], tmp_path: Path
+    params: Params, empty: tuple[Path, Path], compared: Path, tmp_path: Path
 ) -> None:
-    comparison(params, *full, tmp_path / "full.csv")
     comparison(params, *empty, tmp_path / "empty.csv")
     wanted = [
         (f"{system}/{short}".split("/", 1)[0], short, row, column, text(value))
@@ -278,40 +252,40 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
         for short, t in paper(system).tables.items()
         for (row, column), value in t.cells().items()
     ]
-    for name in ("full", "empty"):
-        rows = read_csv(tmp_path / f"{name}.csv")
+    for path in (compared, tmp_path / "empty.csv"):
+        rows = read_csv(path)
         assert [(r["system"], r["table"], r["row"], r["column"], r["published"]) for r in rows] == wanted
         for r in rows:
             measured = bool(r["measured_paper"] or r["measured_correct"])
             assert measured == (r["status"] in ("measured", "setting"))
-            assert (r["status"] == "setting") == ((r["system"], r["table"]) == ("unetpp-b3", "table-1"))
+            assert (r["status"] == "setting") == ((r["system"], r["table"]) in SETTINGS)
             assert measured or (r["reason"] and not r["n"] and not r["run"])
-    rows = read_csv(tmp_path / "full.csv")
-    assert {r["status"] for r in rows if r["system"] in ("unetpp-b3", "unet-roi")} == {"measured", "setting"}
+    rows = read_csv(compared)
+    for r in rows:
+        assert (r["status"] in ("measured", "setting")) == (paper(r["system"]).only(r["table"], r["row"]) is None)
     by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
     assert by_key["cbam-mtl", "table-1", "Polat [15]", "Year"]["status"] == "printed only"
-    other = by_key["swin-dual", "table-5", "COVID-19", "I.Dice"]
-    assert (other["status"], other["reason"]) == ("not run", "no run of this system in this version")
+    patients = by_key["recon-mtl", "text", "patients total", "value"]
+    assert (patients["status"], patients["measured_correct"]) == ("printed only", "")
     assert {
         r["status"] for r in read_csv(tmp_path / "empty.csv") if r["table"] == "table-3" and r["paper"] == "001"
     } == {"not run"}
 
 
 def test_written_reports_pass_their_own_check(
-    params: Params, full: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    params: Params, full: tuple[Path, Path], compared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("swin-dual/table-1", "unet-roi/table-4"):
         table(name, params, *full, tmp_path / "tables" / name)
-    comparison(params, *full, tmp_path / "comparison.csv")
+    shutil.copy(compared, tmp_path / "comparison.csv")
     assert compare_folders(tmp_path, tmp_path) == 0
     assert "3 tables" in capsys.readouterr().out
 
 
-def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], tmp_path: Path) -> None:
-    comparison(params, *full, tmp_path / "comparison.csv")
+def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], compared: Path, tmp_path: Path) -> None:
     table("unetpp-b3/table-3", params, *full, tmp_path / "table")
     cells = {(r["row"], r["column"]): r for r in read_csv(tmp_path / "table.csv")}
-    rows = [r for r in read_csv(tmp_path / "comparison.csv") if (r["paper"], r["table"]) == ("001", "table-3")]
+    rows = [r for r in read_csv(compared) if (r["paper"], r["table"]) == ("001", "table-3")]
     assert len(rows) == 12
     for r in rows:
         for column in (
@@ -349,7 +323,7 @@ def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path])
 
 
 def test_targets_name_their_inputs(params: Params) -> None:
-    assert table_inputs("unet-roi/table-4", params) == list(params.runs)[:3]
+    assert table_inputs("unet-roi/table-4", params) == ["unet-roi-lung", *PANEL]
     assert lineage(params, ["unet-roi-infection"]) == ["unet-roi-lung", "unet-roi-infection"]
     assert comparison_inputs(params) == list(params.runs)
     assert needs_data("unetpp-b3/text") and not needs_data("unetpp-b3/table-2")

@@ -1,6 +1,7 @@
 """Scores of synthetic predictions: counts and sums against loops, boundaries against all pairs, files, faults."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from sklearn.metrics import confusion_matrix, mean_squared_error
 
 from covidqu.config.evaluation import Bootstrap, Evaluate
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, Packed, open_packed, pack_mask, unpack_mask
-from covidqu.evaluate import protocols
+from covidqu.evaluate import protocols, quality
 from covidqu.evaluate.boundary import boundary_scores, surface
 from covidqu.evaluate.scores import block_scores, read_scores, score
 
@@ -159,15 +164,39 @@ def test_lung_subset_and_wrong_task(folder: Path, tmp_path: Path) -> None:
         scored(folder, tmp_path, infection, subset="lung")
 
 
-def test_class_logits(folder: Path, tmp_path: Path) -> None:
+def with_classes(logits: np.ndarray, classes: dict[str, int]) -> Edit:
+    def edit(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["class_logits"] = np.asarray(logits, np.float32)
+        meta.update(tasks=[*meta["tasks"], "class"], classes=classes, px=256)
+
+    return edit
+
+
+def class_metrics(folder: Path, out: Path, edit: Edit) -> tuple[pd.DataFrame, dict[str, float]]:
+    found = scored(folder, out, edit)
+    return found, json.loads((out / "metrics.json").read_text())["class"]
+
+
+def test_predictions_of_old_give_the_columns_and_meta_of_old(folder: Path, tmp_path: Path) -> None:
+    found = scored(folder, tmp_path)
+    known = ["row", "id", "subset", "label", "name", "near_duplicate", "n_px", "lung_area_px"]
+    counted = ["tp", "fp", "fn", "tn", "soft_intersection", "soft_prediction", "bce", "hd95", "nsd2"]
+    assert list(found.columns) == known + [f"{task}_{c}" for task in ("infection", "lung") for c in counted]
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        assert read_scores(tmp_path / "scores.parquet")[1] == json.loads(str(arrays["meta"]))
+    assert list(json.loads((tmp_path / "metrics.json").read_text())) == ["infection", "lung"]
+
+
+def test_three_classes(folder: Path, tmp_path: Path) -> None:
     def three(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         arrays["class_logits"] = np.eye(3, dtype=np.float32)[[2, 2, 0, 1, 0, 1]]
 
-    found = scored(folder, tmp_path, three)
+    found, metrics = class_metrics(folder, tmp_path, three)  # meta names no classes: they are the three
     assert found["class_target"].tolist() == [2, 2, 2, 1, 0, 0]
     assert found["class_logit_2"].tolist() == [1, 1, 0, 0, 0, 0]
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["class"] == pytest.approx({"n": 6, "accuracy": 4 / 6})
+    assert found["class_target"].dtype == np.int32
+    wanted = {"n": 6, "accuracy": 4 / 6, "balanced_accuracy": (2 / 3 + 1 + 1 / 2) / 3, "auc": 5 / 6}
+    assert metrics == pytest.approx(wanted)
 
     def two(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         arrays["class_logits"] = np.eye(2, dtype=np.float32)[[1, 1, 0, 1, 0, 1]]
@@ -175,13 +204,115 @@ def test_class_logits(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 class logits"):
         scored(folder, tmp_path, two)
 
-    def named(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        two(meta, arrays)
-        meta["classes"] = {"Normal": 0, "COVID-19": 1}
 
-    assert scored(folder, tmp_path, named)["class_target"].tolist() == [1, 1, 1, -1, 0, 0]
+def test_two_classes_leave_the_third_out(folder: Path, tmp_path: Path) -> None:
+    logits = np.array([[0, 3], [0, 1], [2, 0], [0, 9], [5, 0], [0, 2]])
+    found, metrics = class_metrics(folder, tmp_path, with_classes(logits, {"Normal": 0, "COVID-19": 1}))
+    assert found["class_target"].tolist() == [1, 1, 1, -1, 0, 0]
+    assert found[["class_logit_0", "class_logit_1"]].to_numpy().tolist() == logits.tolist()
+    wanted = {"n": 5, "accuracy": 3 / 5, "balanced_accuracy": (2 / 3 + 1 / 2) / 2, "auc": 4 / 6}
+    assert metrics == pytest.approx(wanted)
+    meta = read_scores(tmp_path / "scores.parquet")[1]
+    assert (meta["px"], meta["classes"]) == (256, {"Normal": 0, "COVID-19": 1})
+
+
+def test_one_logit_is_that_of_class_one(folder: Path, tmp_path: Path) -> None:
+    rest = {"Normal": 0, "Non-COVID": 0, "COVID-19": 1}
+    logits = np.array([[3], [1], [-1], [-4], [0.5], [-2]])
+    found, metrics = class_metrics(folder, tmp_path, with_classes(logits, rest))
+    assert found["class_target"].tolist() == [1, 1, 1, 0, 0, 0]
+    assert "class_logit_1" not in found
+    wanted = {"n": 6, "accuracy": 4 / 6, "balanced_accuracy": 4 / 6, "auc": 8 / 9}
+    assert metrics == pytest.approx(wanted)
+    with pytest.raises(ValueError, match="1 class logits"):
+        scored(folder, tmp_path, with_classes(logits, rest | {"Non-COVID": 2}))
+    with pytest.raises(ValueError, match="2 class logits"):
+        scored(folder, tmp_path, with_classes(np.hstack([logits, logits]), {"Normal": 0, "Non-COVID": 1}))
+
+
+def test_one_class_alone_has_an_accuracy_only(folder: Path, tmp_path: Path) -> None:
+    def lungs(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        with_classes([[1, 0], [0, 1]], {"Non-COVID": 0, "COVID-19": 1})(meta, arrays)
+
+    scored(folder, tmp_path, lungs, subset="lung")  # a Normal and a COVID-19 image
+    assert json.loads((tmp_path / "metrics.json").read_text())["class"] == {"n": 1, "accuracy": 1}
+
+
+@pytest.mark.parametrize("px", [224, 128, 512])
+def test_masks_at_another_side(folder: Path, tmp_path: Path, px: int) -> None:
+    """Counts at 256 of logits resized by torch; at px of masks resized by Pillow and probabilities by torch."""
+    data = open_packed(folder)
+
+    def there(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        rng = np.random.default_rng(2)
+        meta["px"] = px
+        for task in meta["tasks"]:
+            small = F.interpolate(torch.from_numpy(arrays[f"{task}_logits"].astype(np.float32))[:, None], (px, px))
+            arrays[f"{task}_logits"] = (small[:, 0].numpy() + rng.normal(0, 1, (6, px, px))).astype(np.float16)
+
+    found = scored(folder, tmp_path, there)
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        stored = {task: arrays[f"{task}_logits"].astype(np.float32) for task in ("infection", "lung")}
+    for task, packed_masks in (("infection", data.infection_masks), ("lung", data.lung_masks)):
+        z, truth = torch.from_numpy(stored[task])[:, None], unpack_mask(packed_masks[found["row"].to_numpy()])
+        full = F.interpolate(z, (256, 256), mode="bilinear", align_corners=False)[:, 0].numpy()
+        p = z[:, 0].double().sigmoid().numpy()
+        for i in range(6):
+            g = np.asarray(Image.fromarray(truth[i]).resize((px, px), Image.Resampling.NEAREST))
+            for name, positive, mask in (("", full[i] > 0, truth[i]), (f"_at_{px}", stored[task][i] > 0, g)):
+                tn, fp, fn, tp = confusion_matrix(mask.ravel(), positive.ravel(), labels=[False, True]).ravel()
+                counted = found.loc[i, [f"{task}_{c}{name}" for c in protocols.COUNTS]].tolist()
+                assert counted == pytest.approx([tp, fp, fn, tn], abs=2 if name == "" else 0), (task, i, name)
+            mse, ssim = found.loc[i, f"{task}_mse_at_{px}"], found.loc[i, f"{task}_ssim_at_{px}"]
+            assert mse == pytest.approx(np.mean((p[i] - g) ** 2), rel=1e-6)
+            assert ssim == pytest.approx(quality.ssim(p[i][None], g[None])[0], rel=1e-6)
+        soft = found[f"{task}_soft_prediction"].to_numpy()
+        np.testing.assert_allclose(soft, (1 / (1 + np.exp(-full.astype(float)))).sum((1, 2)), rtol=1e-4)
+    assert (found["infection_tp_at_" + str(px)] != found["infection_tp"]).any()
+    assert found[f"infection_tn_at_{px}"].dtype == np.int32
+    assert read_scores(tmp_path / "scores.parquet")[1]["px"] == px
+
+
+def test_reconstruction(folder: Path, tmp_path: Path) -> None:
+    data = open_packed(folder)
+    made: list[np.ndarray] = []
+
+    def drawn(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        meta.update(tasks=["reconstruction", "infection"], classes={}, px=256)
+        image = data.images[arrays["row"]] / 255
+        noise = np.random.default_rng(0).normal(0, 0.3, image.shape) * np.arange(6)[:, None, None]
+        arrays["reconstruction"] = (image + noise).astype(np.float16)
+        made.append(arrays["reconstruction"].astype(float).clip(0, 1))
+
+    found = scored(folder, tmp_path, drawn)
+    assert "lung_tp" not in found
+    for i, row in enumerate(found["row"]):
+        image = data.images[row] / 255
+        assert found.loc[i, "reconstruction_mse"] == pytest.approx(mean_squared_error(image, made[0][i]), rel=1e-9)
+        assert found.loc[i, "reconstruction_ssim"] == pytest.approx(quality.ssim(made[0][i : i + 1], image[None])[0])
+    errors = found["reconstruction_mse"]
+    assert errors.is_monotonic_increasing
+    assert errors[0] < 1e-6  # the rounding of float16
+    assert errors[5] < 0.3  # clipped: the noise alone has a variance of 2.25
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["class"] == pytest.approx({"n": 5, "accuracy": 3 / 5})
+    assert list(metrics) == ["infection", "reconstruction"]
+    wanted = {"n": 6, "mse": errors.mean(), "ssim": found["reconstruction_ssim"].mean(), "psnr_img_perfect": 0}
+    wanted |= {"psnr_pooled": -10 * np.log10(errors.mean()), "psnr_img": (-10 * np.log10(errors)).mean()}
+    assert metrics["reconstruction"] == pytest.approx(wanted)
+
+
+def test_a_perfect_reconstruction_has_no_psnr(folder: Path, tmp_path: Path) -> None:
+    for name in (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX, "split.parquet"):
+        shutil.copy(folder / name, tmp_path / name)
+    np.save(tmp_path / IMAGES, np.full((9, 256, 256), 255, np.uint8))
+
+    def white(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        meta["tasks"] = ["reconstruction"]
+        arrays["reconstruction"] = np.ones((6, 256, 256), np.float16)
+
+    scored(tmp_path, tmp_path, white)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics == {"reconstruction": {"n": 6, "mse": 0, "ssim": 1, "psnr_img_perfect": 6}}
 
 
 def edit_meta(key: str, value: object) -> Edit:
@@ -205,6 +336,27 @@ def wide(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
     arrays["infection_logits"] = arrays["infection_logits"].astype(np.float32)
 
 
+def other_px(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    meta["px"] = 224
+
+
+def class_diverged(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    arrays["class_logits"] = np.full((6, 3), np.inf, np.float32)
+
+
+def class_lost(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    meta["tasks"] = ["infection", "class"]
+
+
+def reconstruction_lost(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    meta["tasks"] = ["infection", "reconstruction"]
+
+
+def reconstruction_small(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    meta["tasks"] = ["infection", "reconstruction"]
+    arrays["reconstruction"] = np.zeros((6, 224, 224), np.float16)
+
+
 def lost(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
     del arrays["lung_logits"]
 
@@ -220,6 +372,11 @@ def lost(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         (not_finite, "nan or inf"),
         (wide, "want .* float16"),
         (lost, "no 'lung_logits'"),
+        (other_px, "want .6, 224, 224. float16"),
+        (class_diverged, "class_logits hold nan or inf"),
+        (class_lost, "no 'class_logits'"),
+        (reconstruction_lost, "no 'reconstruction'"),
+        (reconstruction_small, "want .6, 256, 256. float16"),
         (lambda meta, arrays: meta.pop("roi"), "meta lacks roi"),
         (lambda meta, arrays: arrays.pop("row"), "row missing"),
     ],

@@ -4,100 +4,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
+from training import Workplace
 
-from covidqu.config.params import Params, check, merge, read
 from covidqu.data.index import open_packed, unpack_mask
-from covidqu.initial import initial
 from covidqu.predict import predict
-from covidqu.train import train
-
-ROOT = Path(__file__).resolve().parent.parent
-SMALL = {
-    "initial": ["random"],
-    "anchor": {
-        "image_px": 32,
-        "epochs": 3,
-        "batch": 4,
-        "threads": 1,
-        "precision": "32-true",
-        "accelerator": "cpu",
-        "optimizer": {"lr": 1.0e-3},
-    },
-    "runs": {
-        "unet-roi-lung": {"model": {"width": 4}},
-        "unet-roi-infection": {"model": {"width": 4}},
-        "unet-roi-infection-predicted": {"model": {"width": 4}},
-        "unetpp-b3": {"init": "random", "batch": 4, "patience": None,
-                      "model": {"encoder": "efficientnet-b0", "decoder_channels": [8, 8, 8, 8, 8]}},
-    },
-}  # fmt: skip
-
-
-class Workplace:
-    """Inputs of the steps in a folder, and a short way to call them."""
-
-    def __init__(self, folder: Path, packed: Path, changes: dict[str, Any]) -> None:
-        self.folder, self.packed = folder, packed
-        raw = merge(merge(read([ROOT / "params.yaml"]), SMALL), changes)
-        self.params: Params = check(raw)
-        (folder / "params.yaml").write_text(yaml.safe_dump(raw))
-        data = open_packed(packed)
-        pd.DataFrame({"official": data.index["split"]}).to_parquet(folder / "split.parquet")
-        (folder / "roi").mkdir()
-        np.save(folder / "roi" / "whole.npy", np.full((1, 8192), 255, np.uint8))
-        np.save(folder / "roi" / "ground-truth.npy", data.lung_masks[: len(data.infection_masks)])
-        initial("random", self.weights("random"))
-
-    def weights(self, name: str) -> Path:
-        return self.folder / "weights" / f"{name}.safetensors"
-
-    def out(self, name: str) -> Path:
-        return self.folder / "runs" / name
-
-    def state(self, name: str) -> Path:
-        return self.folder / "resume" / name / "last.pt"
-
-    def train(self, name: str) -> dict[str, Any]:
-        run = self.params.run(name)
-        train(name, run, self.packed, self.folder / "split.parquet", self.folder / "roi" / f"{run.roi}.npy",
-              self.weights(run.init), self.weights(name), self.out(name), self.state(name).parent)  # fmt: skip
-        return json.loads((self.out(name) / "card.json").read_text())
-
-    def history(self, name: str) -> pd.DataFrame:
-        return pd.read_csv(self.out(name) / "history.csv")
-
-    def command(self, name: str) -> list[str]:
-        run = self.params.run(name)
-        return [sys.executable, "-m", "covidqu", "--params", str(self.folder / "params.yaml"), "train", name,
-                "--packed", str(self.packed), "--split", str(self.folder / "split.parquet"),
-                "--roi", str(self.folder / "roi" / f"{run.roi}.npy"), "--init", str(self.weights(run.init)),
-                "--weights", str(self.weights(name)), "--out", str(self.out(name)),
-                "--resume", str(self.state(name).parent)]  # fmt: skip
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, packed: Path) -> Callable[..., Workplace]:
-    made = []
-
-    def make(**changes: Any) -> Workplace:
-        folder = tmp_path / f"work{len(made)}"
-        folder.mkdir()
-        made.append(Workplace(folder, packed, changes))
-        return made[-1]
-
-    return make
 
 
 def same(first: Path, second: Path) -> bool:

@@ -80,6 +80,25 @@ def predict(a: argparse.Namespace, p: Params) -> object:
     return step(a.name, run, a.packed, a.split, a.roi, a.weights, a.out, roi_masks=a.name in p.roi.predicted)
 
 
+def explain(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.explain import explain as step
+
+    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
+
+
+def architectures(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.architectures import architectures as step
+
+    return step(p, a.out)
+
+
+def systems(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.listing import listing as step
+
+    print(step(p, a.results or Path(p.paths.results)))
+    return None
+
+
 def score(a: argparse.Namespace, p: Params) -> object:
     from covidqu.evaluate.scores import score as step
 
@@ -157,7 +176,15 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         ("packed", "split", "roi", "weights", "out"),
         (),
     ),
+    "explain": (
+        explain,
+        "Grad-CAM, and what a class head sees",
+        ("name",),
+        ("packed", "split", "roi", "weights", "out"),
+        (),
+    ),
     "score": (score, "one row of counts per test image", ("name",), ("packed", "split", "predictions", "out"), ()),
+    "architectures": (architectures, "layers, shapes and parameters of all networks", (), ("out",), ()),
     "table": (table, "one table of a paper, printed beside measured", ("name",), ("data", "results", "out"), ()),
     "figure": (figure, "one figure", ("name",), ("data", "results", "out"), ()),
     "comparison": (
@@ -169,6 +196,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     ),
     "check": (check, "compare regenerated tables with expected ones", (), ("expected", "actual"), ()),
     "readme": (readme, "put the measured overview into a Markdown file", (), ("results", "out"), ()),
+    "systems": (systems, "list systems, tasks, inputs, parameters, runs and their state", (), (), ("results",)),
     "params": (params, "print the merged and validated settings", (), (), ("out",)),
 }
 

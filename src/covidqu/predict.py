@@ -25,6 +25,8 @@ from covidqu.data.index import open_packed, pack_mask
 from covidqu.files import replacing, sha256
 from covidqu.systems.base import System, build, load_weights, prepare
 
+FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before
+
 
 def predict(
     name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out: Path, *, roi_masks: bool
@@ -90,7 +92,8 @@ def forward(
             out["class_logits"] = values.float().cpu().numpy()
         else:
             key, side = (task, PX) if task == "reconstruction" else (f"{task}_logits", px)
-            out[key] = resized(values.float(), side)[:, 0].cpu().numpy().astype(np.float16)
+            within = resized(values.float(), side).clamp(-FAR, FAR)
+            out[key] = within[:, 0].cpu().numpy().astype(np.float16)
     return out
 
 

@@ -1,4 +1,6 @@
 # The modules that decide what a step writes, as in dvc.yaml; tests/test_imports.py compares both with the imports.
+# Reports are made in seconds: any edit of their modules makes all of them again.
+REPORT_CODE = "config/base config/data config/evaluation config/params config/training evaluate/* files report/*"
 CODE = {
     "download": "config/base config/data data/archive data/kaggle data/kaggle_client data/phantom files",
     "pack": "config/base config/data data/index data/layout data/pack data/schema",
@@ -11,22 +13,19 @@ CODE = {
     "launch losses optimization systems/base train",
     "predict": "config/base config/data config/training data/augment data/dataset data/filters data/index files "
     "predict systems/base",
-    "score": "config/base config/data config/evaluation data/index evaluate/boundary evaluate/predictions "
-    "evaluate/protocols evaluate/scores evaluate/statistics files",
-    "table": "config/base config/data config/evaluation config/params config/training data/index "
-    "evaluate/protocols evaluate/statistics files report/cells report/data_tables report/leakage "
-    "report/measures report/overview report/paper_001 report/paper_002 report/protocol_table "
-    "report/published report/sources report/tables report/targets report/titles",
-    "figure": "config/base config/data config/evaluation config/params config/training data/index "
-    "evaluate/protocols evaluate/statistics files report/cells report/figures report/measures "
-    "report/panels report/published report/sources report/targets report/titles",
-    "comparison": "config/base config/data config/evaluation config/params config/training data/index "
-    "evaluate/protocols evaluate/statistics files report/cells report/comparison report/data_tables "
-    "report/leakage report/measures report/overview report/paper_001 report/paper_002 "
-    "report/protocol_table report/published report/sources report/tables report/targets report/titles",
+    "score": "config/base config/data config/evaluation data/index evaluate/boundary "
+    "evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics files",
+    "explain": "config/base config/data config/training data/augment data/dataset data/filters data/index explain files "
+    "systems/base",
+    "architectures": "architectures config/base config/data config/evaluation config/params config/training files "
+    "systems/base",
+    "table": f"{REPORT_CODE} data/index",
+    "figure": f"{REPORT_CODE} data/filters data/index",
+    "comparison": f"{REPORT_CODE} data/index",
 }
 
 
 def code(step):
     """Paths of the modules behind a step: an edit makes the step run again."""
-    return [f"src/covidqu/{module}.py" for module in CODE[step].split()]
+    paths = [f"src/covidqu/{module}.py" for module in CODE[step].split()]
+    return sorted({file for path in paths for file in (glob.glob(path) if "*" in path else [path])})

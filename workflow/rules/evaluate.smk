@@ -26,6 +26,35 @@ rule predict:
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
 
 
+# The systems with a class head; all of them see the whole image.
+rule explain:
+    input:
+        [*PACKED, SPLIT],
+        roi=f"{D}/roi/whole.npy",
+        weights=f"{R}/weights/{{run}}.safetensors",
+        code=code("explain"),
+        systems=[f"src/covidqu/systems/{name}.py" for name in ("cbam_mtl", "recon_mtl", "swin_dual")],
+    output:
+        f"{R}/runs/{{run}}/explain.parquet",
+        f"{R}/runs/{{run}}/cam.npz",
+    log:
+        f"logs/{R}/explain/{{run}}.log",
+    benchmark:
+        f"logs/{R}/explain/{{run}}.bench.tsv"
+    wildcard_constraints:
+        run=one_of(PARAMS.explain),
+    conda:
+        "../envs/train.yaml"
+    threads: cores
+    resources:
+        gpu=gpus,
+    params:
+        values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
+    shell:
+        "python -m covidqu explain {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
+        " --weights {input.weights} --out {R}/runs/{wildcards.run} 2>&1 | tee {log} >&2"
+
+
 rule score:
     input:
         [*PACKED, SPLIT],

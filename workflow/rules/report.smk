@@ -26,6 +26,14 @@ def data_files(name):
     ]
 
 
+def explained(name):
+    """What was found out about class heads, and the networks' layers, where a table or figure shows them."""
+    return [
+        *[f"{R}/runs/{run}/explain.parquet" for run in targets.explain_inputs(name, PARAMS)],
+        *([f"{R}/architectures.json"] if targets.needs_architectures(name) else []),
+    ]
+
+
 def figure_files(name):
     """What a figure reads: runs, data, and predictions and lung masks where it shows them."""
     shown = [f"{R}/runs/{run}/predictions.npz" for run in targets.figure_predictions(name, PARAMS)]
@@ -35,12 +43,37 @@ def figure_files(name):
         *data_files(name),
         *shown,
         *masks,
+        *[f"{R}/runs/{run}/cam.npz" for run in targets.figure_cams(name, PARAMS)],
+        *explained(name),
     ]
+
+
+def table_files(name):
+    """What a table reads."""
+    return [*run_files(targets.table_inputs(name, PARAMS)), *data_files(name), *explained(name)]
+
+
+rule architectures:
+    input:
+        code=code("architectures"),
+        systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
+    output:
+        f"{R}/architectures.json",
+    log:
+        f"logs/{R}/architectures.log",
+    benchmark:
+        f"logs/{R}/architectures.bench.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        values=pick(config, "anchor", "runs", "full_runs"),
+    shell:
+        "python -m covidqu architectures --out {output} 2>&1 | tee {log} >&2"
 
 
 rule table:
     input:
-        lambda w: run_files(targets.table_inputs(f"{w.system}/{w.name}", PARAMS)) + data_files(f"{w.system}/{w.name}"),
+        lambda w: table_files(f"{w.system}/{w.name}"),
         PUBLISHED,
         code=code("table"),
     output:
@@ -94,6 +127,8 @@ rule figure:
 rule comparison:
     input:
         run_files(targets.comparison_inputs(PARAMS)),
+        f"{R}/architectures.json",
+        [f"{R}/runs/{run}/explain.parquet" for run in targets.comparison_explains(PARAMS)],
         DESCRIPTION,
         PACKED,
         PUBLISHED,

@@ -178,6 +178,8 @@ def _check_names(params: Params) -> None:
     for name in params.explain:
         if name not in runs or "class" not in runs[name].tasks:
             raise ValueError(f"explain: '{name}' is not a run with a class head")
+        if runs[name].roi != "whole":
+            raise ValueError(f"explain: '{name}' does not see the whole image; name a run with `roi: whole`")
     for name in params.roi.predicted:
         if name not in runs or "lung" not in runs[name].tasks or runs[name].evaluate_px != PX:
             raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output at {PX} px")

@@ -23,20 +23,31 @@ class Predictions:
     rows: np.ndarray
     class_logits: np.ndarray | None
 
+    @property
+    def px(self) -> int:
+        """Side of the mask logits."""
+        return self.meta.get("px", PX)
+
     def logits(self, task: str, images: int) -> Iterator[np.ndarray]:
-        """Blocks (<= images, 256, 256) float16 in row order; ValueError for another shape, type, or nan and inf."""
-        key = f"{task}_logits"
+        """Blocks (<= images, px, px) float16 in row order; ValueError for another shape, type, or nan and inf."""
+        return self._blocks(f"{task}_logits", task, self.px, images)
+
+    def reconstruction(self, images: int) -> Iterator[np.ndarray]:
+        """Blocks (<= images, 256, 256) float16 of intensities, about 0..1; ValueError as for `logits`."""
+        return self._blocks("reconstruction", "reconstruction", PX, images)
+
+    def _blocks(self, key: str, task: str, px: int, images: int) -> Iterator[np.ndarray]:
         with zipfile.ZipFile(self.path) as archive:
             if f"{key}.npy" not in archive.namelist():
                 raise ValueError(f"{self.path}: no '{key}', though its meta names task '{task}'; run `predict` again")
             with archive.open(f"{key}.npy") as file:
                 shape, fortran, dtype = _header(file)
-                wanted = (len(self.rows), PX, PX)
+                wanted = (len(self.rows), px, px)
                 if shape != wanted or fortran or dtype != np.float16:
                     raise ValueError(f"{self.path}: {key} is {shape} {dtype}, want {wanted} float16; predict again")
                 for start in range(0, len(self.rows), images):
                     count = min(images, len(self.rows) - start)
-                    block = np.frombuffer(file.read(count * PX * PX * dtype.itemsize), dtype).reshape(count, PX, PX)
+                    block = np.frombuffer(file.read(count * px * px * dtype.itemsize), dtype).reshape(count, px, px)
                     if not np.isfinite(block).all():
                         raise ValueError(f"{self.path}: {key} holds nan or inf; the model diverged, train it again")
                     yield block
@@ -61,6 +72,10 @@ def open_predictions(path: Path) -> Predictions:
         raise ValueError(f"{path}: row has shape {rows.shape}, want (n,) with n > 0; run `predict` again")
     if class_logits is not None and (class_logits.ndim != 2 or len(class_logits) != len(rows)):
         raise ValueError(f"{path}: class_logits {class_logits.shape} do not fit {len(rows)} rows; run `predict` again")
+    if class_logits is not None and not np.isfinite(class_logits).all():
+        raise ValueError(f"{path}: class_logits hold nan or inf; the model diverged, train it again")
+    if class_logits is None and "class" in meta["tasks"]:
+        raise ValueError(f"{path}: no 'class_logits', though its meta names task 'class'; run `predict` again")
     return Predictions(path, meta, rows.astype(np.int64), class_logits)
 
 

@@ -1,23 +1,27 @@
-"""Per-image counts of one run: packed data, split and logits in; scores.parquet and metrics.json out.
+"""Per-image numbers of one run: packed data, split and predictions in; scores.parquet and metrics.json out.
 
-Every protocol, interval and test is computed from scores.parquet (see `protocols`); metrics.json holds the headline
+Masks are counted at 256 x 256 whatever the side `px` of their logits, and once more at px where that is another, in
+columns that end in `_at_{px}`. Class logits and targets are kept as they are, a reconstruction as its error. Every
+protocol, interval and test is computed from scores.parquet (see `protocols`); metrics.json holds the headline
 numbers for `dvc metrics diff`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import expit
 
 from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
 from covidqu.data.index import Packed, open_packed, unpack_mask
-from covidqu.evaluate import protocols
+from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.boundary import boundary_scores
 from covidqu.evaluate.predictions import Predictions, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
@@ -26,6 +30,7 @@ from covidqu.files import replacing, write_text
 SCORES, METRICS = "scores.parquet", "metrics.json"
 META_KEY = b"meta"
 BLOCK = 16  # images: float32 temporaries of a few MB
+MASKS = ("lung", "infection")
 CLASS_INDEX = {"Normal": 0, "Non-COVID": 1, "COVID-19": 2}  # of three class logits (paper 000)
 
 
@@ -38,20 +43,23 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
     splits = pd.read_parquet(split)
     check(name, found, data, splits, split)
     scores = image_columns(data, splits, found.rows)
-    for task in found.meta["tasks"]:
-        truth = (truth_masks(data, task, found.rows[i : i + BLOCK]) for i in range(0, len(found.rows), BLOCK))
-        parts = [block_scores(z, t) for z, t in zip(found.logits(task, BLOCK), truth, strict=True)]
-        for column in parts[0]:
-            scores[f"{task}_{column}"] = np.concatenate([part[column] for part in parts])
+    for task in masks(found):
+        scores = scores.assign(**mask_columns(data, found, task))
     if found.class_logits is not None:
         scores = scores.assign(**class_columns(found, scores["label"]))
-    metrics = headline(scores, found.meta["tasks"], config)
+    if "reconstruction" in found.meta["tasks"]:
+        scores = scores.assign(**reconstruction_columns(data, found))
+    metrics = headline(scores, masks(found), config)
+    if found.class_logits is not None:
+        metrics["class"] = class_headline(scores, found.meta.get("classes", CLASS_INDEX))
+    if "reconstruction" in found.meta["tasks"]:
+        metrics["reconstruction"] = reconstruction_headline(scores)
     write_scores(out / SCORES, scores, found.meta)
     write_text(out / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks)."""
+    """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks; px and classes if known)."""
     table = pq.read_table(path)
     stored = table.schema.metadata or {}
     if META_KEY not in stored:
@@ -106,6 +114,39 @@ def image_columns(data: Packed, splits: pd.DataFrame, rows: np.ndarray) -> pd.Da
     )
 
 
+def masks(found: Predictions) -> list[str]:
+    """The tasks whose output is a mask."""
+    return [task for task in found.meta["tasks"] if task in MASKS]
+
+
+def mask_columns(data: Packed, found: Predictions, task: str) -> dict[str, np.ndarray]:
+    """(n,) per column of one task: `block_scores` at 256 px and, of logits at another px, `block_scores_at` there."""
+    parts = []
+    for rows, logits in zip(_blocks(found.rows), found.logits(task, BLOCK), strict=True):
+        truth = truth_masks(data, task, rows)
+        if found.px == PX:
+            parts.append(block_scores(logits, truth))
+            continue
+        there = block_scores_at(logits, resized_masks(truth, found.px))
+        here = block_scores(resized(logits, PX), truth)
+        parts.append(here | {f"{column}_at_{found.px}": values for column, values in there.items()})
+    return {f"{task}_{column}": np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK))
+
+
+def resized(logits: np.ndarray, px: int) -> np.ndarray:
+    """(b, h, w) -> (b, px, px) float32, bilinear between pixel centres, as torch does with `align_corners=False`."""
+    return np.stack([cv2.resize(z, (px, px), interpolation=cv2.INTER_LINEAR) for z in logits.astype(np.float32)])
+
+
+def resized_masks(masks: np.ndarray, px: int) -> np.ndarray:
+    """(b, h, w) bool -> (b, px, px) bool: each pixel takes what lies under its centre."""
+    return np.stack([cv2.resize(m, (px, px), interpolation=cv2.INTER_NEAREST_EXACT) for m in masks.view(np.uint8)]) > 0
+
+
 def truth_masks(data: Packed, task: str, rows: np.ndarray) -> np.ndarray:
     """(n, 256, 256) bool; ValueError for infection in the lung subset, which has no such annotation."""
     masks = {"lung": data.lung_masks, "infection": data.infection_masks}[task]
@@ -122,17 +163,12 @@ def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
     """
     z, t = logits.reshape(len(logits), -1).astype(np.float32), truth.reshape(len(truth), -1)
     positive = z > 0
-    tp = np.count_nonzero(positive & t, axis=1)
-    fp, fn = np.count_nonzero(positive, axis=1) - tp, np.count_nonzero(t, axis=1) - tp
     decay = np.exp(-np.abs(z))
     probability = np.where(z >= 0, np.float32(1), decay) / (1 + decay)
     loss = np.maximum(z, 0) - z * t + np.log1p(decay)
     boundaries = np.array([boundary_scores(p.reshape(PX, PX), g) for p, g in zip(positive, truth, strict=True)])
     return {
-        "tp": tp.astype(np.int32),
-        "fp": fp.astype(np.int32),
-        "fn": fn.astype(np.int32),
-        "tn": (z.shape[1] - tp - fp - fn).astype(np.int32),
+        **_counts(positive, t),
         "soft_intersection": (probability * t).sum(axis=1, dtype=np.float64),
         "soft_prediction": probability.sum(axis=1, dtype=np.float64),
         "bce": loss.mean(axis=1, dtype=np.float64),
@@ -141,15 +177,45 @@ def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
+def block_scores_at(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """(b, px, px) logits and bool masks -> (b,) per column: counts, and `mse` and `ssim` of probability and mask."""
+    probability = expit(logits.astype(np.float64))
+    flat = len(logits), -1
+    return {
+        **_counts(logits.reshape(flat) > 0, truth.reshape(flat)),
+        "mse": quality.mse(probability, truth),
+        "ssim": quality.ssim(probability, truth),
+    }
+
+
+def _counts(positive: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """(b, pixels) bool twice -> (b,) int32 each."""
+    tp = np.count_nonzero(positive & truth, axis=1)
+    fp, fn = np.count_nonzero(positive, axis=1) - tp, np.count_nonzero(truth, axis=1) - tp
+    found = {"tp": tp, "fp": fp, "fn": fn, "tn": positive.shape[1] - tp - fp - fn}
+    return {name: count.astype(np.int32) for name, count in found.items()}
+
+
+def reconstruction_columns(data: Packed, found: Predictions) -> dict[str, np.ndarray]:
+    """(n,) `reconstruction_mse` and `_ssim` of the prediction, clipped to 0..1, and the image as intensities 0..1."""
+    parts = []
+    for rows, values in zip(_blocks(found.rows), found.reconstruction(BLOCK), strict=True):
+        image, made = data.images[rows] / 255.0, np.clip(values.astype(np.float64), 0, 1)
+        parts.append((quality.mse(made, image), quality.ssim(made, image)))
+    errors, similarities = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return {"reconstruction_mse": errors, "reconstruction_ssim": similarities}
+
+
 def class_columns(found: Predictions, labels: Iterable[str]) -> dict[str, np.ndarray]:
     """`class_logit_{k}` and `class_target`; -1 for a label that the head does not know.
 
-    The order of the logits is `meta["classes"]` (label -> k), or that of three classes; ValueError otherwise.
+    `meta["classes"]` (label -> k) names the classes, else they are the three; a single logit is that of class 1
+    against class 0. ValueError when names and logits do not fit.
     """
     assert found.class_logits is not None
     index = found.meta.get("classes", CLASS_INDEX)
     width = found.class_logits.shape[1]
-    if set(index.values()) != set(range(width)):
+    if set(index.values()) != set(range(max(width, 2))) or "COVID-19" not in index:
         raise ValueError(
             f"{found.path}: {width} class logits, meta names {index}; write `classes` (label -> k) in meta"
         )
@@ -158,14 +224,25 @@ def class_columns(found: Predictions, labels: Iterable[str]) -> dict[str, np.nda
 
 
 def headline(scores: pd.DataFrame, tasks: Iterable[str], config: Evaluate) -> dict[str, dict[str, float]]:
-    """task -> flat numbers; a protocol for which no image qualifies has no key."""
-    found: dict[str, dict[str, float]] = {task: _task_headline(scores, task, config) for task in tasks}
-    if "class_target" in scores:
-        known = scores[scores["class_target"] >= 0]
-        logits = known.filter(regex=r"^class_logit_\d+$").to_numpy()
-        right = logits.argmax(axis=1) == known["class_target"].to_numpy()
-        found["class"] = {"n": len(known)} | ({"accuracy": float(right.mean())} if len(known) else {})
-    return found
+    """Mask task -> flat numbers; a protocol for which no image qualifies has no key."""
+    return {task: _task_headline(scores, task, config) for task in tasks}
+
+
+def class_headline(scores: pd.DataFrame, classes: dict[str, int]) -> dict[str, float]:
+    """Over images whose label is in `classes`; `auc` is that of COVID-19 against the others, where both are there."""
+    found, target = classification.of_scores(scores)
+    names = ("accuracy", "balanced_accuracy", "auc") if len(np.unique(target)) > 1 else ("accuracy",)
+    values = {name: classification.measure(name, found, target, positive=classes["COVID-19"]) for name in names}
+    return {"n": len(target)} | {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def reconstruction_headline(scores: pd.DataFrame) -> dict[str, float]:
+    """Means over images; `psnr_pooled` from the mean MSE, `psnr_img` over images with an error (see `quality`)."""
+    errors = scores["reconstruction_mse"].to_numpy()
+    mean, perfect = quality.psnr_img(errors)
+    values = {"psnr_pooled": quality.psnr_pooled(errors), "psnr_img": mean}
+    found = {"n": len(scores), "mse": float(errors.mean()), "ssim": float(scores["reconstruction_ssim"].mean())}
+    return found | {key: v for key, v in values.items() if np.isfinite(v)} | {"psnr_img_perfect": perfect}
 
 
 def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[str, float]:

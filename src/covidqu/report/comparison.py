@@ -41,7 +41,7 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
         for (row, column), value in table.cells().items():
             cell = cells.get((row, column)) or Cell(row, column)
             status, reason = _status(source, short, cell, name in BUILDERS)
-            runs = lineage(sources.params, [cell.run]) if cell.measured and cell.run else []
+            runs = lineage(sources.params, _behind(sources, cell)) if cell.measured else []
             rows.append(
                 [
                     *(source.paper, source.system, short, row, column, value),
@@ -51,6 +51,12 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
                 ]
             )
     return rows
+
+
+def _behind(sources: Sources, cell: Cell) -> list[str]:
+    """The runs that a number is from: all repetitions with other seeds where it is their mean."""
+    repetitions = sources.params.seeds(cell.run) if (cell.seeds or 1) > 1 else [cell.run]
+    return [run for run in repetitions if run in sources.params.runs]
 
 
 def _status(source: Paper, table: str, cell: Cell, built: bool) -> tuple[str, str]:

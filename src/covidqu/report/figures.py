@@ -4,6 +4,7 @@ Enters: histories, the index, packed arrays, predictions; leaves: one file, byte
 hash salt, no date). Panels of images are drawn in `panels`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,15 +13,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covidqu.config.data import CLASSES, PX, SPLITS
+from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.config.params import Params
 from covidqu.files import replacing
-from covidqu.report import panels, titles
+from covidqu.report import cam_panels, mask_panels, panels, titles
+from covidqu.report.architecture_figure import architecture
+from covidqu.report.classification_figures import confusion_matrix, roc
+from covidqu.report.colours import BLUE, CLASS_COLOURS, ORANGE
+from covidqu.report.curve_figures import chosen_curves, curves
+from covidqu.report.published import paper
 from covidqu.report.sources import Sources
-from covidqu.report.targets import figure_inputs, figures
+from covidqu.report.targets import STATIC_FIGURES, figure_inputs, figures
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"  # Okabe and Ito, safe for colour-blind readers
-CLASS_COLOURS = dict(zip(CLASSES, (ORANGE, BLUE, GREEN), strict=True))
 STYLE = {
     "svg.hashsalt": "covidqu",
     "font.size": 10,
@@ -43,15 +47,22 @@ def figure(name: str, params: Params, data: Path, results: Path, out: Path) -> N
         raise ValueError(f"{out}: the figure {name} is written as .{suffix}; change the name of the output")
     sources = Sources(params, data, results)
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
-        if name == "unetpp-b3/figure-1":
-            drawn = class_and_area(sources)
-        elif name == "unetpp-b3/figure-2":
-            drawn = panels.examples(sources)
-        elif name == "unet-roi/figure-1":
-            drawn = panels.qualitative(sources, runs)
-        else:
-            drawn = curves(sources, runs[0])
+        drawn = draw(sources, name, runs)
         save(drawn, out)
+
+
+def draw(sources: Sources, name: str, runs: list[str]) -> Figure:
+    """The figure called `name`; `runs` are those whose settings its title has to name."""
+    if name not in DRAWN:
+        return curves(sources, runs[0])
+    return DRAWN[name](sources, name, runs)
+
+
+def caption(name: str, what: str) -> str:
+    """Paper, number of the figure, and what it shows."""
+    source = paper(name.split("/", maxsplit=1)[0])
+    number = f", {name.split('/')[1].replace('-', ' ')}" if "figure" in name else ""
+    return f"Paper {source.paper} ({source.name}){number}: {what}"
 
 
 def save(drawn: Figure, out: Path) -> None:
@@ -105,34 +116,67 @@ def _area_histogram(axes: Axes, index: pd.DataFrame) -> None:
     axes.legend()
 
 
-def curves(sources: Sources, run: str) -> Figure:
-    """Loss and Dice per epoch of one run; the dotted line is the epoch whose weights are kept."""
-    history = sources.history(run)
-    if history is None:
-        raise ValueError(f"{sources.folder(run)}/history.csv: missing or empty; run the `train` step of {run}")
-    drawn = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = drawn.subplots(1, 2)
-    _lines(left, history, {"train_loss": ("training", BLUE), "val_loss": ("validation", ORANGE)})
-    left.set_ylabel("loss")
-    shown = {}
-    for task in sources.params.run(run).tasks:
-        shown[f"train_{task}_dice"] = (f"{task}, training (augmented)", BLUE)
-        shown[f"val_{task}_dice"] = (f"{task}, validation", ORANGE)
-    _lines(right, history, shown)
-    right.set_ylabel("mean Dice of images with foreground")
-    right.set_ylim(0, 1)
-    title = titles.with_deviations(sources, f"Training of {run}", [run])
-    drawn.suptitle(panels.wrapped(title, 110), fontsize=11)
+def composition(sources: Sources, name: str) -> Figure:
+    """Paper 004, Fig. 3: the images behind every run, per subset, split and class."""
+    index = panels.required(sources.index, sources.data, "pack")
+    present = [subset for subset in SUBSETS if (index["subset"] == subset).any()]
+    drawn = Figure(figsize=(max(5.0 * len(present), 7.0), 4.4), layout="constrained")
+    for axes, subset in zip(drawn.subplots(1, len(present), squeeze=False)[0], present, strict=True):
+        rows = index[index["subset"] == subset]
+        _class_bars(axes, rows)
+        axes.set_title(f"{subset} subset, {len(rows):,} images", fontsize=10)
+    words = caption(name, "images of COVID-QU-Ex by class and split, in place of the paper's CT data")
+    drawn.suptitle(panels.wrapped(titles.with_deviations(sources, words, []), 58 * len(present)), fontsize=11)
     return drawn
 
 
-def _lines(axes: Axes, history: pd.DataFrame, columns: dict[str, tuple[str, str]]) -> None:
-    marker = "o" if len(history) <= 40 else None
-    for column, (label, colour) in columns.items():
-        axes.plot(history["epoch"], history[column], color=colour, label=label, marker=marker, markersize=3)
-    best = history.loc[history["best"] == 1, "epoch"]
-    if len(best):
-        axes.axvline(int(best.iloc[-1]), color=GREY, linestyle=":", label=f"kept: epoch {int(best.iloc[-1])}")
-    axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+Drawing = Callable[[Sources, str, list[str]], Figure]
+
+
+def _of_run(make: Callable[..., Figure], what: str) -> Drawing:
+    """A figure of one run: `make(sources, run, caption, runs named in the title)`."""
+    return lambda sources, name, runs: make(sources, STATIC_FIGURES[name][1][0], caption(name, what), runs)
+
+
+def _of_runs(make: Callable[..., Figure], what: str) -> Drawing:
+    """A figure of several runs: `make(sources, runs shown, caption, runs named in the title)`."""
+    return lambda sources, name, runs: make(sources, list(STATIC_FIGURES[name][1]), caption(name, what), runs)
+
+
+def _network(sources: Sources, name: str, _: list[str]) -> Figure:
+    return architecture(sources, STATIC_FIGURES[name][1][0], caption(name, "architecture"))
+
+
+def _history(panels_shown: list[str], what: str) -> Drawing:
+    """Training curves of one run."""
+
+    def make(sources: Sources, run: str, words: str, runs: list[str]) -> Figure:
+        return chosen_curves(sources, run, f"{words}, {run}", runs, panels_shown)
+
+    return _of_run(make, what)
+
+
+DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
+    "unetpp-b3/figure-1": lambda sources, *_: class_and_area(sources),
+    "unetpp-b3/figure-2": lambda sources, *_: panels.examples(sources),
+    "unetpp-b3/architecture": _network,
+    "unet-roi/figure-1": lambda sources, _, runs: panels.qualitative(sources, runs),
+    "unet-roi/architecture": _network,
+    "swin-dual/figure-1": _network,
+    "swin-dual/figure-2": _history(["loss"], "training and validation loss, phase 1"),
+    "swin-dual/figure-3": _history(["loss"], "training and validation loss, phase 2"),
+    "swin-dual/figure-4": _history(["class", "loss"], "accuracy and loss, phase 1"),
+    "swin-dual/figure-5": _of_run(confusion_matrix, "confusion matrix and ROC, phase 1"),
+    "swin-dual/figure-6": _of_run(mask_panels.lungs_and_classes, "lungs and classes, phase 1"),
+    "swin-dual/figure-7": _history(["class", "loss"], "accuracy and loss, phase 2"),
+    "swin-dual/figure-8": _of_run(confusion_matrix, "confusion matrix and ROC, phase 2"),
+    "swin-dual/figure-9": _of_run(mask_panels.lungs_and_classes, "lungs, infection and classes, phase 2"),
+    "cbam-mtl/figure-1": _network,
+    "cbam-mtl/figure-2": _of_run(confusion_matrix, "confusion matrix and ROC of the proposed network on chest X-rays"),
+    "cbam-mtl/figure-3": _of_runs(mask_panels.stages, "segmentation of chest X-rays by stage"),
+    "cbam-mtl/figure-4": _of_run(cam_panels.heat_maps, "Grad-CAM on chest X-rays"),
+    "recon-mtl/figure-3": lambda sources, name, _: composition(sources, name),
+    "recon-mtl/figure-4": _network,
+    "recon-mtl/figure-5": _of_runs(roc, "ROC on chest X-rays"),
+    "recon-mtl/figure-6": _of_runs(mask_panels.overlays, "infection and reconstruction of chest X-rays"),
+}

@@ -2,12 +2,18 @@
 
 from itertools import combinations_with_replacement
 
+import numpy as np
+import pandas as pd
+
 from covidqu.config.data import SPLITS
+from covidqu.evaluate import classification
 from covidqu.report.cells import NOT_RUN, Cell
-from covidqu.report.measures import HEADLINE, cell
+from covidqu.report.measures import HEADLINE, cell, image_cell
+from covidqu.report.run_cells import class_protocol
 from covidqu.report.sources import Sources
 
 HOW = "correlation of thumbnails, or equal pixels"
+COLUMNS = {"all test images": False, "without near-duplicates": True}
 
 
 def leakage(sources: Sources) -> list[Cell]:
@@ -47,10 +53,33 @@ def _touched(sources: Sources) -> list[Cell]:
 
 
 def _runs(sources: Sources) -> list[Cell]:
+    """Base runs only: repetitions with other seeds were trained on the same images."""
     cells = []
-    for run, config in sources.params.resolved.items():
-        for task in config.tasks:
+    for run in sources.params.base_runs:
+        config = sources.params.run(run)
+        for task in config.masks:
             row = f"{run}: {task} Dice"
-            for column, clean in (("all test images", False), ("without near-duplicates", True)):
+            for column, clean in COLUMNS.items():
                 cells.append(cell(sources, row, column, run, task, "dice", correct=HEADLINE, clean=clean))
+        if "class" in config.tasks:
+            row = f"{run}: accuracy"
+            for column, clean in COLUMNS.items():
+                chosen = _apart if clean else _known
+                cells.append(
+                    image_cell(sources, row, column, run, _right, select=chosen, how=class_protocol("accuracy"))
+                )
     return cells
+
+
+def _right(scores: pd.DataFrame) -> np.ndarray:
+    """(n,) whether the class with the largest probability is the annotated one."""
+    found, target = classification.of_scores(scores)
+    return found.argmax(axis=1) == target
+
+
+def _known(scores: pd.DataFrame) -> pd.Series:
+    return scores["class_target"] >= 0
+
+
+def _apart(scores: pd.DataFrame) -> pd.Series:
+    return _known(scores) & ~scores["near_duplicate"].astype(bool)

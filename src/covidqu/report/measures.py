@@ -1,20 +1,29 @@
 """Cells of one run under named protocols, with the bootstrap interval of the correct one.
 
 Enters: sources, run, task, protocol names of `covidqu.evaluate.protocols`; leaves: `Cell`s. A run without scores, or a
-protocol for which no image qualifies, gives a cell that says so.
+protocol for which no image qualifies, gives a cell that says so. `scale` multiplies values and bounds (100: percent).
 """
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
-from covidqu.evaluate import protocols
+from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
-from covidqu.report.cells import NOT_RUN, Cell
+from covidqu.report.cells import Cell
+from covidqu.report.run_cells import SEEDS, Found, class_protocol, joined, measured, not_run, tested_on
+from covidqu.report.several_runs import difference_cell, over_seeds
 from covidqu.report.sources import Sources
 
+__all__ = [
+    "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
+    "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
+]  # fmt: skip
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
-SEEDS = 1  # a run is one training with one seed
 FALSE_POSITIVES = {  # column: measure of the protocol fp_healthy
     "share with a positive pixel": "any",
     "share with more than 1 % of the image positive": "over_1_percent",
@@ -22,11 +31,8 @@ FALSE_POSITIVES = {  # column: measure of the protocol fp_healthy
     "mean positive share of the lung": "area_of_lung",
 }
 Interval = tuple[float, float | None, float | None]
-
-
-def not_run(row: str, column: str, reason: str) -> Cell:
-    """An empty cell with the reason."""
-    return Cell(row, column, note=NOT_RUN + reason)
+Quantity = str | Callable[[pd.DataFrame], np.ndarray | pd.Series]  # a column, or a function of the scores
+Select = str | Callable[[pd.DataFrame], np.ndarray | pd.Series] | None  # a label, or which images; None: all
 
 
 def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Interval:
@@ -62,39 +68,53 @@ def cell(
     correct: str | None = None,
     label: str | None = None,
     clean: bool = False,
+    px: int = PX,
+    scale: float = 1.0,
     note: str = "",
 ) -> Cell:
     """`metric` under the paper's and the correct protocol, on one class or without near-duplicates where asked.
 
-    `n` counts the images of the correct protocol, or of the paper's when there is no correct one.
+    `n` counts the images of the correct protocol, or of the paper's when there is no correct one. `px`: side of the
+    masks that are counted, 256 or the run's `evaluate_px`.
     """
     reason = sources.why_no_run(run)
     if reason:
         return not_run(row, column, reason)
-    config, scores = sources.params.evaluate, _chosen(sources, run, label, clean)
+    config, scores = sources.params.evaluate, at_px(_chosen(sources, run, label, clean), task, px)
     counted = correct or paper
     assert counted is not None, f"{row} / {column}: no protocol"
+    if scores is None:
+        return not_run(row, column, f"run {run} was not scored at {px} px")
     reason = _why_undefined([p for p in (paper, correct) if p], scores, task, metric, config)
     if reason:
         return not_run(row, column, reason)
-    by_paper = None if paper is None else value(paper, scores, task, metric, config)
-    by_us, low, high = (None, None, None) if correct is None else measure(correct, scores, task, metric, config)
-    return Cell(
-        *(row, column, None, by_paper, by_us, paper or "", correct or ""),
-        n=len(_images(counted, scores, task, metric)),
-        ci_low=low,
-        ci_high=high,
-        run=run,
-        split=_split(sources, run),
-        seeds=SEEDS,
-        note=note,
-    )
+    by_paper = None if paper is None else value(paper, scores, task, metric, config) * scale
+    found: Found = (None, None, None) if correct is None else measure(correct, scores, task, metric, config)
+    n = len(_images(counted, scores, task, metric))
+    whole = measured(sources, row, column, run, found, correct or "", n=n, scale=scale, note=note)
+    return replace(whole, measured_paper=by_paper, protocol_paper=paper or "")
+
+
+def at_px(scores: pd.DataFrame, task: str, px: int) -> pd.DataFrame | None:
+    """Scores whose counts of a mask task are those at `px`; None if there are none at that side."""
+    if px == PX:
+        return scores
+    there = {f"{task}_{c}_at_{px}": f"{task}_{c}" for c in protocols.COUNTS}
+    if not set(there) <= set(scores.columns):
+        return None
+    lung = scores["lung_area_px"] * (px / PX) ** 2
+    return scores.drop(columns=list(there.values())).rename(columns=there).assign(lung_area_px=lung, n_px=px * px)
 
 
 def _chosen(sources: Sources, run: str, label: str | None, clean: bool) -> pd.DataFrame:
-    scores = sources.scores(run)
-    scores = scores if label is None else scores[scores["label"] == label]
+    scores = _selected(sources.scores(run), label)
     return scores[~scores["near_duplicate"].astype(bool)] if clean else scores
+
+
+def _selected(scores: pd.DataFrame, select: Select) -> pd.DataFrame:
+    if select is None:
+        return scores
+    return scores[scores["label"] == select if isinstance(select, str) else np.asarray(select(scores), bool)]
 
 
 def _images(protocol: str, scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
@@ -114,10 +134,6 @@ def _why_undefined(names: list[str], scores: pd.DataFrame, task: str, metric: st
     return None
 
 
-def _split(sources: Sources, run: str) -> str:
-    return f"{sources.params.run(run).split} Test"
-
-
 def false_positive_cells(
     sources: Sources, row: str, run: str, task: str, label: str | None = None, suffix: str = "", note: str = ""
 ) -> list[Cell]:
@@ -134,11 +150,112 @@ def false_positive_cells(
         *(row, column, None, None, median, "", "fp_healthy"),
         n=cells[0].n,
         run=run,
-        split=_split(sources, run),
+        split=tested_on(sources, run),
         seeds=SEEDS,
         note=note,
     )
     return [*cells, middle]
+
+
+def class_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    metric: str,
+    *,
+    label: str | None = None,
+    paper: str = "",
+    scale: float = 1.0,
+    note: str = "",
+) -> Cell:
+    """One of `classification.MEASURES` over the test images whose label is a class of the run's head.
+
+    `label`: the class that is looked for, against the rest, COVID-19 unless another is named; not for accuracy, which
+    is of all classes (that of one class is its sensitivity). Without an interval where resamples lack a class.
+    """
+    assert label is None or metric not in classification.MULTI_CLASS, f"{row} / {column}: {metric} is of all classes"
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores, classes, config = sources.scores(run), sources.params.run(run).class_map, sources.params.evaluate.bootstrap
+    if "class_target" not in scores or (label or "COVID-19") not in classes:
+        return not_run(row, column, f"run {run} tells no {label or 'COVID-19'} apart")
+    found, target = classification.of_scores(scores)
+    positive = classes[label or "COVID-19"]
+    alone = classification.measure(metric, found, target, positive=positive)
+    if np.isnan(alone):
+        return not_run(row, column, f"{metric} is undefined for these {len(target)} images and decisions")
+    try:
+        bounds = classification.interval(metric, found, target, config, positive=positive)
+    except ValueError as error:
+        bounds, note = (alone, None, None), joined(note, f"no interval: {error}")
+    how = class_protocol(metric)
+    return measured(sources, row, column, run, bounds, how, n=len(target), paper=paper, scale=scale, note=note)
+
+
+def image_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    quantity: Quantity,
+    *,
+    select: Select = None,
+    paper: str = "",
+    scale: float = 1.0,
+    how: str = "mean over images",
+    note: str = "",
+) -> Cell:
+    """Mean of a quantity per image of the scores; images for which it is nan are left out, `n` counts the others."""
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores = _selected(sources.scores(run), select)
+    try:
+        values = np.asarray(quantity(scores) if callable(quantity) else scores[quantity], np.float64)
+    except KeyError as error:
+        return not_run(row, column, f"the scores of run {run} hold no {error.args[0]}")
+    values = values[~np.isnan(values)]
+    if not len(values) or not np.isfinite(values).all():
+        return not_run(row, column, f"{'an infinite value' if len(values) else 'no value'} for these test images")
+    found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
+    return measured(sources, row, column, run, found, how, n=len(values), paper=paper, scale=scale, note=note)
+
+
+def psnr_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    errors: str,
+    *,
+    pooled: bool,
+    select: Select = None,
+    paper: str = "",
+    note: str = "",
+) -> Cell:
+    """PSNR (dB) from a column of MSE per image: that of the mean MSE, or the mean over images that have an error."""
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores = _selected(sources.scores(run), select)
+    if errors not in scores or not scores[errors].gt(0).any():
+        return not_run(row, column, f"the scores of run {run} hold no error in {errors}")
+    if not pooled:
+        perfect = int(scores[errors].eq(0).sum())
+        shown = {"select": select, "paper": paper, "how": "mean over images with MSE > 0"}
+        words = joined(note, f"{perfect} images without an error are left out" if perfect else "")
+        return image_cell(sources, row, column, run, lambda s: _psnr(s[errors]), **shown, note=words)
+    table = np.column_stack([scores[errors], np.ones(len(scores))])
+    config = sources.params.evaluate.bootstrap
+    found = bootstrap_ratio(table, lambda sums: quality.psnr(sums[..., 0] / sums[..., 1]), config)
+    return measured(sources, row, column, run, found, "from the pooled MSE", n=len(scores), paper=paper, note=note)
+
+
+def _psnr(errors: pd.Series) -> np.ndarray:
+    """nan for images without an error."""
+    return quality.psnr(errors.where(errors > 0))
 
 
 def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note: str = "") -> Cell:
@@ -158,7 +275,7 @@ def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note
         *(row, column, None, loss, None, how, ""),
         n=len(scores),
         run=run,
-        split=_split(sources, run),
+        split=tested_on(sources, run),
         seeds=SEEDS,
-        note="; ".join(word for word in words if word),
+        note=joined(*words),
     )

@@ -22,14 +22,21 @@ HEADLINES = {
     ),
     "unetpp-b3: infection Dice, overall": ("unetpp-b3/table-2", "Dice Coefficient", "Score"),
     "unetpp-b3: infection Dice, COVID-19 images": ("unetpp-b3/table-3", "COVID-19", "Dice"),
+    "swin-dual-infection: infection Dice, COVID-19 images": ("swin-dual/table-5", "COVID-19", "I.Dice"),
+    "swin-dual-infection: accuracy, three classes": ("swin-dual/text", "phase2 accuracy", "value"),
+    "cbam-mtl-unet-proposed: infection Dice, percent": ("cbam-mtl/table-3", "Proposed Model", "Dice"),
+    "cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent": ("cbam-mtl/table-4", "Proposed Model", "Acc"),
+    "recon-mtl-t123: infection Dice, percent": ("recon-mtl/table-2", "Exp1: Ours (T1&T2&T3 256 x 256)", "Dice"),
+    "recon-mtl-t123: AUC, COVID-19 or not": ("recon-mtl/table-2", "Exp1: Ours (T1&T2&T3 256 x 256)", "AUC"),
 }
 
 
 def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell]]]) -> list[Cell]:
     """One cell per headline, identical to the one in its own table, which `column` names."""
     cells = []
+    built = {table: builders[table](sources) for table in dict.fromkeys(table for table, _, _ in HEADLINES.values())}
     for label, (table, row, column) in HEADLINES.items():
-        found = [cell for cell in builders[table](sources) if (cell.row, cell.column) == (row, column)]
+        found = [cell for cell in built[table] if (cell.row, cell.column) == (row, column)]
         assert len(found) == 1, f"{table} has no cell {row} / {column}"
         cells.append(replace(found[0], row=label, column=table))
     return cells
@@ -63,6 +70,7 @@ def _line(row: dict[str, str]) -> str:
     paper = f"{number('measured_paper')} ({row['protocol_paper']})" if row["measured_paper"] else row["note"]
     correct = ""
     if row["measured_correct"]:
-        interval = f"{number('ci_low')}, {number('ci_high')}"
-        correct = f"{number('measured_correct')} [{interval}] ({row['protocol_correct']})"
+        interval = f" [{number('ci_low')}, {number('ci_high')}]" if row["ci_low"] else ""
+        seeds = f", mean of {row['seeds']} seeds" if row["seeds"] not in ("", "1") else ""
+        correct = f"{number('measured_correct')}{interval} ({row['protocol_correct']}{seeds})"
     return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"

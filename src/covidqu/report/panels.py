@@ -1,7 +1,7 @@
-"""Figures that show images: examples of the data, and predictions of the two-phase U-Net.
+"""Figures that show images: examples of the data, predictions of the two-phase U-Net, and how every panel is drawn.
 
 Enters: the packed arrays, predictions, lung masks used as regions of interest; leaves: matplotlib figures. Cases are
-chosen by infected area or by name, never by score.
+chosen by annotated area or by name, never by score.
 """
 
 import textwrap
@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
-from covidqu.report import titles
+from covidqu.report import predicted, titles
+from covidqu.report.colours import LIGHT_BLUE, YELLOW
 from covidqu.report.measures import false_positive_cells
 from covidqu.report.sources import Sources
 from covidqu.report.targets import figure_predictions
 
-BLUE, YELLOW = "#56B4E9", "#F0E442"  # Okabe and Ito; far apart in lightness from each other and from grey
 Found = TypeVar("Found")
 
 
@@ -59,6 +59,21 @@ def cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
     return chosen[:count]
 
 
+def lung_cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
+    """As `cases`, for images without annotated infection: quantiles of the lung area within each class, up to eight."""
+    places = [("COVID-19", 0.9), ("COVID-19", 0.1), ("Normal", 0.5), ("Non-COVID", 0.5)]
+    places += [("Normal", 0.1), ("Non-COVID", 0.1), ("Normal", 0.9), ("Non-COVID", 0.9)]
+    chosen = []
+    for label, share in places:
+        ranked = index[index["label"] == label].sort_values(["lung_px", "id"])
+        if len(ranked):
+            row = int(ranked.index[round(share * (len(ranked) - 1))])
+            chosen.append((f"{label}, lung area at its {share:.0%} quantile", row))
+    if not chosen:
+        raise ValueError("the index holds none of these test images; the figure cannot be drawn from this archive")
+    return chosen[:count]
+
+
 def examples(sources: Sources) -> Figure:
     """Paper 001, Fig. 2: per class, training images with the contours of lung and infection masks."""
     packed = open_packed(sources.data / "packed")
@@ -75,9 +90,9 @@ def examples(sources: Sources) -> Figure:
                 axes.set_axis_off()
                 continue
             row = int(rows.index[round(place)])
-            _image(axes, packed.images[row], index["name"][row])
-            _contour(axes, unpack_mask(packed.lung_masks[row]), BLUE)
-            _contour(axes, unpack_mask(packed.infection_masks[row]), YELLOW)
+            image(axes, packed.images[row], index["name"][row])
+            contour(axes, unpack_mask(packed.lung_masks[row]), LIGHT_BLUE)
+            contour(axes, unpack_mask(packed.infection_masks[row]), YELLOW)
         line[0].set_ylabel(label)
     caption = "Training images, COVID-19 by infected area, others by id: lung mask (blue), infection mask (yellow)"
     drawn.suptitle(wrapped(titles.with_deviations(sources, caption, []), 25 * columns), fontsize=10)
@@ -89,45 +104,26 @@ def qualitative(sources: Sources, runs: list[str]) -> Figure:
     packed = open_packed(sources.data / "packed")
     shown = figure_predictions("unet-roi/figure-1", sources.params)
     chosen = cases(packed.index, sources.params.report.panel_cases)
-    loaded = [(run, *_read(sources, run)) for run in shown]
+    rows = [row for _, row in chosen]
+    masks = [(run, predicted.maps(predicted.opened(sources, run), "infection_logits", rows) > 0) for run in shown]
     drawn = Figure(figsize=(3.1 * (len(shown) + 1), 2.9 * len(chosen) + 1.4), layout="constrained")
     grid = drawn.subplots(len(chosen), len(shown) + 1, squeeze=False)
-    for line, (why, row) in zip(grid, chosen, strict=True):
+    for place, (line, (why, row)) in enumerate(zip(grid, chosen, strict=True)):
         truth = unpack_mask(packed.infection_masks[row])
-        _image(line[0], packed.images[row], f"{packed.index['id'][row].split('/')[-1]}: image")
+        image(line[0], packed.images[row], f"{packed.index['id'][row].split('/')[-1]}: image")
         line[0].set_ylabel(wrapped(why, 24), fontsize=9)
-        _contour(line[0], truth, YELLOW)
-        for axes, (run, rows, logits) in zip(line[1:], loaded, strict=True):
-            roi = sources.params.run(run).roi
-            prediction = np.asarray(logits[_place(rows, row, run)]) > 0
-            _image(axes, packed.images[row] * _lungs(sources, packed, roi, row), f"ROI {roi}: {_area(prediction)}")
-            _contour(axes, truth, YELLOW)
-            _contour(axes, prediction, BLUE)
-    rates = [false_positive_cells(sources, "", run, "infection")[0] for run in shown]
-    words = [f"ROI {sources.params.run(c.run).roi} {c.measured_correct:.1%}" for c in rates if c.measured]
-    if words:
-        drawn.supxlabel(
-            f"Healthy test images with any false infection (n = {rates[0].n}): {', '.join(words)}", fontsize=9
-        )
+        contour(line[0], truth, YELLOW)
+        for axes, (run, masks_of_run) in zip(line[1:], masks, strict=True):
+            roi, prediction = sources.params.run(run).roi, masks_of_run[place]
+            image(axes, packed.images[row] * _lungs(sources, packed, roi, row), f"ROI {roi}: {area(prediction)}")
+            contour(axes, truth, YELLOW)
+            contour(axes, prediction, LIGHT_BLUE)
+    named = {run: f"ROI {sources.params.run(run).roi}" for run in shown}
+    drawn.supxlabel(healthy_words(sources, named), fontsize=9)
     caption = "Test images, chosen by infected area, never by score: ground truth (yellow), prediction (blue)"
     title = titles.with_deviations(sources, caption, runs)
     drawn.suptitle(wrapped(title, 42 * (len(shown) + 1)), fontsize=9)
     return drawn
-
-
-def _read(sources: Sources, run: str) -> tuple[np.ndarray, np.ndarray]:
-    path = sources.folder(run) / "predictions.npz"
-    if not path.is_file():
-        raise ValueError(f"{path}: missing; run the `predict` step of {run}")
-    with np.load(path) as file:
-        return file["row"], file["infection_logits"]
-
-
-def _place(rows: np.ndarray, row: int, run: str) -> int:
-    place = int(np.searchsorted(rows, row))
-    if place == len(rows) or rows[place] != row:
-        raise ValueError(f"run {run} has no prediction for row {row} of the index; run its `predict` step again")
-    return place
 
 
 def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
@@ -139,11 +135,20 @@ def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
     return unpack_mask(np.asarray(bits[row if len(bits) > 1 else 0]))
 
 
-def _area(mask: np.ndarray) -> str:
+def healthy_words(sources: Sources, named: dict[str, str]) -> str:
+    """How often each run (run -> its name here) paints infection where there is none; empty without scores."""
+    rates = [false_positive_cells(sources, "", run, "infection")[0] for run in named]
+    words = [f"{named[c.run]} {c.measured_correct:.1%}" for c in rates if c.measured]
+    return f"Healthy test images with any false infection (n = {rates[0].n}): {', '.join(words)}" if words else ""
+
+
+def area(mask: np.ndarray) -> str:
+    """Size of a predicted (256, 256) mask in words."""
     return f"{mask.sum() / PX**2:.1%} of the image predicted" if mask.any() else "blank prediction"
 
 
-def _image(axes: Axes, pixels: np.ndarray, title: str) -> None:
+def image(axes: Axes, pixels: np.ndarray, title: str) -> None:
+    """(256, 256) grey levels of 0 to 255 under a title."""
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
     axes.set_title(title, fontsize=8)
     axes.set_xticks([])
@@ -151,7 +156,8 @@ def _image(axes: Axes, pixels: np.ndarray, title: str) -> None:
     axes.grid(False)
 
 
-def _contour(axes: Axes, mask: np.ndarray, colour: str) -> None:
+def contour(axes: Axes, mask: np.ndarray, colour: str) -> None:
+    """Outline of a (256, 256) mask; nothing for an empty one."""
     if mask.any():  # a constant field has no contour; padding closes it at the border
         padded = np.pad(mask, 1).astype(float)
         axes.contour(np.arange(-1, PX + 1), np.arange(-1, PX + 1), padded, levels=[0.5], colors=[colour], linewidths=1)

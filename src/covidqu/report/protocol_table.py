@@ -12,11 +12,12 @@ CORRECT = ("img_covid", "pooled_covid", "pooled_all")
 def protocols(sources: Sources) -> list[Cell]:
     """Rows are runs, columns protocol and metric; false positives on healthy images at the end of each run.
 
-    Protocols of the papers fill `measured_paper`, the correct ones `measured_correct` with their interval.
+    Repetitions with other seeds are left to the tables of their paper. Protocols of the papers fill `measured_paper`,
+    the correct ones `measured_correct` with their interval.
     """
     cells = []
-    for run, config in sources.params.resolved.items():
-        if "infection" not in config.tasks:
+    for run in sources.params.base_runs:
+        if "infection" not in sources.params.run(run).tasks:
             continue
         for protocol, known in PROTOCOLS.items():
             for metric in (m for m in METRICS if m in known.measures):

@@ -1,4 +1,4 @@
-"""What tables and figures read: the index, the audit, and each run's scores, card and history.
+"""What tables and figures read: the index, the audit, architectures, and each run's scores, card and history.
 
 Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
 """
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from covidqu.config.params import Params
+from covidqu.config.data import PX
+from covidqu.config.params import Params, resolve
 from covidqu.data.index import IMAGES, INDEX
 
 RUN_FILES = ("scores.parquet", "card.json")
+OPTIONAL = "workflow/overlays/optional.yaml"
 
 
 class Sources:
@@ -22,7 +24,7 @@ class Sources:
 
     def __init__(self, params: Params, data: Path, results: Path) -> None:
         self.params, self.data, self.results = params, data, results
-        self.scores, self.card = cache(self._scores), cache(self._card)
+        self.scores, self.card, self.explain = cache(self._scores), cache(self._card), cache(self._explain)
 
     @cached_property
     def index(self) -> pd.DataFrame | None:
@@ -46,6 +48,12 @@ class Sources:
         return json.loads(path.read_text()) if path.is_file() else None
 
     @cached_property
+    def architectures(self) -> dict[str, Any] | None:
+        """Base run -> its network as configured, and as the paper has it: layers, shapes, parameters."""
+        path = self.results / "architectures.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
     def image_shape(self) -> tuple[int, ...] | None:
         """(N, height, width) of the packed images, from the array's header."""
         path = self.data / "packed" / IMAGES
@@ -60,9 +68,16 @@ class Sources:
     def why_no_run(self, run: str) -> str | None:
         """Why a run has no numbers; None when it has."""
         if run not in self.params.runs:
-            return f"run {run} is not in the parameters"
+            return f"run {run} is not in the parameters{self._why_optional(run)}"
         missing = [name for name in RUN_FILES if not (self.folder(run) / name).is_file()]
         return f"run {run} has no {' and no '.join(missing)}" if missing else None
+
+    def _why_optional(self, run: str) -> str:
+        if run not in self.params.optional_runs:
+            return ""
+        large = resolve(self.params.anchor, self.params.optional_runs[run], run).image_px > PX
+        vain = f", up-sampled {PX} px originals add no information" if large else ""
+        return f": off by default{vain} ({OPTIONAL} switches it on)"
 
     def has_card(self, run: str) -> bool:
         """Whether it is known how a run was trained, scored or not."""
@@ -79,6 +94,10 @@ class Sources:
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""
         return json.loads((self.folder(run) / "card.json").read_text())
+
+    def _explain(self, run: str) -> pd.DataFrame | None:
+        """What the class head looks at, one row per test image; None when it was not asked."""
+        return self._frame(self.folder(run) / "explain.parquet")
 
     def history(self, run: str) -> pd.DataFrame | None:
         """One row per epoch; None when the run was not trained."""

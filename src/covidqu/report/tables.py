@@ -1,22 +1,40 @@
 """Step `table`: one table as CSV and Markdown.
 
-Enters: the data folder (index, audit, splits) and the results folder (scores, cards, histories); leaves: `out`.csv and
-`out`.md. `build` gives the same table to the comparison, so that numbers cannot differ between the two.
+Enters: the data folder (index, audit, splits) and the results folder (scores, cards, histories, explained runs,
+architectures); leaves: `out`.csv and `out`.md. `build` gives the same table to the comparison, so that numbers cannot
+differ between the two. A module with tables of its own lists them in a dict `TABLES`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 from covidqu.config.params import Params
-from covidqu.report import data_tables, leakage, overview, paper_001, paper_002, protocol_table, titles
+from covidqu.report import (
+    audits,
+    consistency,
+    cross_system,
+    data_tables,
+    leakage,
+    overview,
+    paper_000,
+    paper_001,
+    paper_002,
+    paper_003,
+    paper_004,
+    param_counts,
+    protocol_table,
+    remarks,
+    titles,
+)
 from covidqu.report.cells import Cell, Table, write
 from covidqu.report.sources import Sources
-from covidqu.report.targets import table_inputs
+from covidqu.report.targets import CBAM, table_inputs
 
 BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "swin-dual/table-1": lambda s: data_tables.split_by_class(s, "swin-dual/table-1", "lung"),
     "swin-dual/table-2": lambda s: data_tables.split_by_class(s, "swin-dual/table-2", "infection"),
     "swin-dual/table-3": lambda s: data_tables.two_subsets(s, "swin-dual/table-3"),
+    **paper_000.TABLES,
     "unetpp-b3/data": lambda s: data_tables.test_images(s, "unetpp-b3/data"),
     "unetpp-b3/table-1": paper_001.hyper_parameters,
     "unetpp-b3/table-2": paper_001.overall,
@@ -26,6 +44,12 @@ BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "unet-roi/table-2": lambda s: data_tables.class_by_split(s, "unet-roi/table-2", "infection"),
     "unet-roi/table-3": paper_002.lung,
     "unet-roi/table-4": paper_002.infection,
+    **paper_003.TABLES,
+    **paper_004.TABLES,
+    **param_counts.TABLES,
+    **consistency.TABLES,
+    **cross_system.TABLES,
+    **audits.TABLES,
     "common/data": data_tables.data_facts,
     "common/leakage": leakage.leakage,
     "common/protocols": protocol_table.protocols,
@@ -36,31 +60,15 @@ CAPTIONS = {
     "common/data": "Facts of the data found by the audit",
     "common/leakage": "Duplicates across splits, and what they are worth to each run",
     "common/protocols": "Every infection run under every protocol, on the same test images",
+    "common/cross-system": "The five systems on the same test images of the infection subset",
+    "common/param-counts": "Parameters of each network, as configured and with the paper's settings",
+    "common/published-consistency": "Do the printed numbers fit each other? Arithmetic on the papers, nothing measured",
+    "audit/000-mask-channel": "Does the class head of paper 000 read masks, or what is hidden in them?",
+    "audit/000-fp-healthy": "Infection that paper 000's network paints on healthy images",
+    "audit/002-roi-source": "Paper 002 with an annotated and with a predicted region of interest",
+    "audit/004-skip-reconstruction": "Paper 004 with and without skip connections into the reconstruction",
 }
-ONE_TRAINING = (
-    "One training per run (see `seeds`): the interval is over test images, not over repetitions of the training."
-)
-REMARKS = {
-    "unetpp-b3/table-2": [
-        "The paper's protocol pools pixels within batches of eight in file order and counts empty = empty as 1, so "
-        "that half of its batches only tell whether healthy images stay blank. The correct protocol pools all images; "
-        "the headline is the mean over COVID-19 images.",
-        ONE_TRAINING,
-    ],
-    "unetpp-b3/table-3": [
-        "Non-COVID means not annotated for COVID-19 infection, not free of opacity.",
-        ONE_TRAINING,
-    ],
-    "unet-roi/table-3": [ONE_TRAINING],
-    "unet-roi/table-4": [
-        "ROI ground-truth multiplies the image with the annotated lung mask, which nobody has for a new patient; "
-        "a predicted ROI is what can be deployed. The paper does not say which one it used at test.",
-        ONE_TRAINING,
-    ],
-    "common/leakage": ["The data hold no patient identifiers: overlap of patients between splits cannot be excluded."],
-    "common/overview": [ONE_TRAINING],
-    "common/protocols": ["\n".join(protocol_table.definitions()), ONE_TRAINING],
-}
+SETTINGS = {"unetpp-b3/table-1": paper_001.RUN, "cbam-mtl/table-5": CBAM}  # tables that show the settings of a run
 
 
 def build(sources: Sources, name: str) -> Table:
@@ -70,8 +78,8 @@ def build(sources: Sources, name: str) -> Table:
     if name in CAPTIONS:
         heading = titles.with_deviations(sources, CAPTIONS[name], runs)
     else:
-        heading = titles.title(sources, name, runs, paper_001.RUN if name == "unetpp-b3/table-1" else None)
-    return Table(name, heading, BUILDERS[name](sources), REMARKS.get(name, []))
+        heading = titles.title(sources, name, runs, SETTINGS.get(name))
+    return Table(name, heading, BUILDERS[name](sources), remarks.REMARKS.get(name, []))
 
 
 def table(name: str, params: Params, data: Path, results: Path, out: Path) -> None:

@@ -1,18 +1,34 @@
 """Names of all tables and figures and what each needs, for the Snakefile: imports nothing heavy.
 
 Enters: `Params`; leaves: `tables(params) -> list of names`, `figures(params) -> {name: "svg" | "png"}` and, per name,
-`table_inputs` / `figure_inputs` (runs whose scores.parquet, card.json and history.csv are read), `needs_data`
-(packed/index.parquet, audit/{audit.json,duplicates.parquet}, split.parquet), `needs_images` (the packed arrays, and
-predictions.npz of the input runs) and `figure_rois` (sources whose roi/{source}.npy is shown). A run that is absent
-from `params.runs` is never an input: its cells say "not run".
+`table_inputs` / `figure_inputs` (runs whose scores.parquet, card.json and history.csv are read), `explain_inputs` (runs
+whose explain.parquet is read), `figure_predictions` and `figure_cams` (runs whose predictions.npz, cam.npz are shown),
+`figure_rois` (sources whose roi/{source}.npy is shown), `needs_data` (packed/index.parquet, audit/{audit.json,
+duplicates.parquet}, split.parquet), `needs_images` (the packed arrays) and `needs_architectures` (architectures.json).
+A run that is absent from `params.runs` is never an input: its cells say "not run", and its figures are not drawn.
+Lists below hold base runs; their repetitions with other seeds follow from the parameters.
 """
 
 from covidqu.config.params import Params
+
+SWIN = ("swin-dual-lung", "swin-dual-infection")
+UNET_ROI = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
+CBAM = "cbam-mtl-unet-proposed"
+CBAM_PAIR = ("cbam-mtl-unet-pre", CBAM)
+CBAM_NETS = tuple(f"cbam-mtl-{net}-{kind}" for kind in ("simple", "proposed") for net in ("unet", "unetpp", "resunet"))
+RECON = "recon-mtl-t123"
+RECON_CLASS = ("recon-mtl-t13", "recon-mtl-t23", RECON, "recon-mtl-cnn8")
+RECON_ALL = ("recon-mtl-t12", *RECON_CLASS, "recon-mtl-t123-512", "recon-mtl-unet", "recon-mtl-unet-512")
+HEADLINES = ("swin-dual-infection", "unetpp-b3", *UNET_ROI, CBAM, RECON)  # one or two runs of each system
 
 STATIC_TABLES = {  # name: runs that the table reports on
     "swin-dual/table-1": (),
     "swin-dual/table-2": (),
     "swin-dual/table-3": (),
+    "swin-dual/table-params": (),
+    "swin-dual/table-4": SWIN[:1],
+    "swin-dual/table-5": SWIN[1:],
+    "swin-dual/text": SWIN,
     "unetpp-b3/data": (),
     "unetpp-b3/table-1": (),
     "unetpp-b3/table-2": ("unetpp-b3",),
@@ -20,21 +36,75 @@ STATIC_TABLES = {  # name: runs that the table reports on
     "unetpp-b3/text": ("unetpp-b3",),
     "unet-roi/table-1": (),
     "unet-roi/table-2": (),
-    "unet-roi/table-3": ("unet-roi-lung",),
-    "unet-roi/table-4": ("unet-roi-infection", "unet-roi-infection-predicted"),
+    "unet-roi/table-3": UNET_ROI[:1],
+    "unet-roi/table-4": UNET_ROI[1:],
+    "cbam-mtl/table-1": (),
+    "cbam-mtl/table-2": (),
+    "cbam-mtl/table-3": CBAM_PAIR,
+    "cbam-mtl/table-4": CBAM_PAIR,
+    "cbam-mtl/table-5": (),
+    "cbam-mtl/table-6": (CBAM,),
+    "cbam-mtl/table-7": (CBAM,),
+    "cbam-mtl/table-8": CBAM_NETS,
+    "cbam-mtl/table-9": CBAM_NETS,
+    "cbam-mtl/text": CBAM_PAIR,
+    "recon-mtl/table-1": (),
+    "recon-mtl/table-2": RECON_ALL,
+    "recon-mtl/text": (RECON,),
     "common/data": (),
-    "common/overview": ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted", "unetpp-b3"),
+    "common/overview": (*UNET_ROI, "unetpp-b3", *SWIN, CBAM, RECON),
+    "common/cross-system": HEADLINES,
+    "common/param-counts": (),
+    "common/published-consistency": (),
+    "audit/000-mask-channel": SWIN,
+    "audit/000-fp-healthy": SWIN[1:],
+    "audit/002-roi-source": UNET_ROI[1:],
+    "audit/004-skip-reconstruction": (RECON, "recon-mtl-t123-no-skips"),
+}
+STATIC_FIGURES = {  # name: suffix of the file, runs without which there is no figure
+    "unetpp-b3/figure-1": ("svg", ()),
+    "unetpp-b3/figure-2": ("png", ()),
+    "unetpp-b3/architecture": ("svg", ("unetpp-b3",)),
+    "unet-roi/figure-1": ("png", UNET_ROI[1:]),
+    "unet-roi/architecture": ("svg", UNET_ROI[1:2]),
+    "swin-dual/figure-1": ("svg", SWIN[1:]),
+    "swin-dual/figure-2": ("svg", SWIN[:1]),
+    "swin-dual/figure-3": ("svg", SWIN[1:]),
+    "swin-dual/figure-4": ("svg", SWIN[:1]),
+    "swin-dual/figure-5": ("svg", SWIN[:1]),
+    "swin-dual/figure-6": ("png", SWIN[:1]),
+    "swin-dual/figure-7": ("svg", SWIN[1:]),
+    "swin-dual/figure-8": ("svg", SWIN[1:]),
+    "swin-dual/figure-9": ("png", SWIN[1:]),
+    "cbam-mtl/figure-1": ("svg", (CBAM,)),
+    "cbam-mtl/figure-2": ("svg", (CBAM,)),
+    "cbam-mtl/figure-3": ("png", ("cbam-mtl-unet-simple", *CBAM_PAIR)),
+    "cbam-mtl/figure-4": ("png", (CBAM,)),
+    "recon-mtl/figure-3": ("svg", ()),
+    "recon-mtl/figure-4": ("svg", (RECON,)),
+    "recon-mtl/figure-5": ("svg", RECON_CLASS),
+    "recon-mtl/figure-6": ("png", (RECON, "recon-mtl-unet")),
 }
 WITH_DATA = (
-    *(name for name, runs in STATIC_TABLES.items() if not runs and name != "unetpp-b3/table-1"),
-    "unetpp-b3/text",
-    "common/leakage",
-    "unetpp-b3/figure-1",
-    "unetpp-b3/figure-2",
-    "unet-roi/figure-1",
+    *("swin-dual/table-1", "swin-dual/table-2", "swin-dual/table-3", "unetpp-b3/data", "unetpp-b3/text"),
+    *("unet-roi/table-1", "unet-roi/table-2", "cbam-mtl/table-2", "recon-mtl/table-1", "common/data"),
+    *("common/leakage", "unetpp-b3/figure-1", "unetpp-b3/figure-2", "unet-roi/figure-1", "recon-mtl/figure-3"),
+    *("swin-dual/figure-6", "swin-dual/figure-9", "cbam-mtl/figure-3", "cbam-mtl/figure-4", "recon-mtl/figure-6"),
 )
-WITH_IMAGES = ("swin-dual/table-3", "unetpp-b3/figure-2", "unet-roi/figure-1")
-PANEL_RUNS = ("unet-roi-infection", "unet-roi-infection-predicted")
+WITH_IMAGES = ("swin-dual/table-3", *(name for name, (suffix, _) in STATIC_FIGURES.items() if suffix == "png"))
+WITHOUT_PREDICTIONS = (
+    "swin-dual/table-3",
+    "unetpp-b3/figure-2",
+    "cbam-mtl/figure-4",
+)  # images, and what is not predicted
+WITH_PREDICTIONS = tuple(name for name in WITH_IMAGES if name not in WITHOUT_PREDICTIONS)
+WITH_ARCHITECTURES = (
+    *("swin-dual/table-params", "common/param-counts", "unetpp-b3/architecture", "unet-roi/architecture"),
+    *("swin-dual/figure-1", "cbam-mtl/figure-1", "recon-mtl/figure-4"),
+)
+ONLY_ARCHITECTURES = WITH_ARCHITECTURES[2:]  # figures that read nothing of a run
+WITH_EXPLAIN = ("audit/000-mask-channel", "cbam-mtl/figure-4")
+WITH_CAMS = ("cbam-mtl/figure-4",)
 
 
 def tables(params: Params) -> list[str]:
@@ -44,10 +114,9 @@ def tables(params: Params) -> list[str]:
 
 def figures(params: Params) -> dict[str, str]:
     """All figure names with the suffix of their file: `png` where images are shown, else `svg`."""
-    found = {"unetpp-b3/figure-1": "svg", "unetpp-b3/figure-2": "png"}
-    if _present(params, PANEL_RUNS):
-        found["unet-roi/figure-1"] = "png"
-    found |= {curves_name(params, run): "svg" for run, config in params.resolved.items() if config.epochs > 0}
+    found = {n: suffix for n, (suffix, runs) in STATIC_FIGURES.items() if len(_present(params, runs)) == len(runs)}
+    trained = [run for run in params.base_runs if params.run(run).epochs > 0]
+    found |= {curves_name(params, run): "svg" for run in trained}
     return found
 
 
@@ -60,10 +129,10 @@ def table_inputs(name: str, params: Params) -> list[str]:
     """Runs whose scores, card and history `table` reads, ancestors included (their shortcuts are in the title)."""
     _known(name, tables(params), "table")
     if name == "common/leakage":
-        return list(params.runs)
+        return lineage(params, params.base_runs)
     if name == "common/protocols":
-        return lineage(params, [run for run, config in params.resolved.items() if "infection" in config.tasks])
-    return lineage(params, _present(params, STATIC_TABLES[name]))
+        return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
+    return lineage(params, with_seeds(params, STATIC_TABLES[name]))
 
 
 def figure_inputs(name: str, params: Params) -> list[str]:
@@ -72,22 +141,45 @@ def figure_inputs(name: str, params: Params) -> list[str]:
     for run in params.runs:
         if name.endswith(f"/curves-{run}"):
             return [run]
-    return lineage(params, _present(params, PANEL_RUNS)) if name == "unet-roi/figure-1" else []
+    if name in ONLY_ARCHITECTURES:
+        return []
+    return lineage(params, _present(params, STATIC_FIGURES[name][1]))
+
+
+def explain_inputs(name: str, params: Params) -> list[str]:
+    """Runs whose explain.parquet a table or figure reads: those of its runs that are explained at all."""
+    if name not in WITH_EXPLAIN:
+        return []
+    runs = STATIC_TABLES[name] if name in STATIC_TABLES else STATIC_FIGURES[name][1]
+    return [run for run in _present(params, runs) if run in params.explain]
 
 
 def figure_predictions(name: str, params: Params) -> list[str]:
     """Runs whose predictions.npz `figure` shows."""
-    return _present(params, PANEL_RUNS) if name == "unet-roi/figure-1" else []
+    return _present(params, STATIC_FIGURES[name][1]) if name in WITH_PREDICTIONS else []
+
+
+def figure_cams(name: str, params: Params) -> list[str]:
+    """Runs whose cam.npz `figure` shows."""
+    return explain_inputs(name, params) if name in WITH_CAMS else []
 
 
 def figure_rois(name: str, params: Params) -> list[str]:
     """ROI sources whose roi/{source}.npy `figure` shows."""
+    if name != "unet-roi/figure-1":
+        return []
     return list(dict.fromkeys(params.run(run).roi for run in figure_predictions(name, params)))
 
 
 def comparison_inputs(params: Params) -> list[str]:
-    """Runs that `comparison` reads; it needs the data (`needs_data`) and the images' header as well."""
+    """Runs that `comparison` reads; it needs the data (`needs_data`), the images' header and architectures as well."""
     wanted = {run for name in tables(params) for run in table_inputs(name, params)}
+    return [run for run in params.runs if run in wanted]
+
+
+def comparison_explains(params: Params) -> list[str]:
+    """Runs whose explain.parquet `comparison` reads."""
+    wanted = {run for name in tables(params) for run in explain_inputs(name, params)}
     return [run for run in params.runs if run in wanted]
 
 
@@ -101,6 +193,11 @@ def needs_images(name: str) -> bool:
     return name in WITH_IMAGES
 
 
+def needs_architectures(name: str) -> bool:
+    """Whether it reads architectures.json."""
+    return name in WITH_ARCHITECTURES
+
+
 def lineage(params: Params, names: list[str]) -> list[str]:
     """The runs and all runs whose weights or lung masks they build on, in the order of `params.runs`."""
     wanted, waiting = set(), list(names)
@@ -111,6 +208,11 @@ def lineage(params: Params, names: list[str]) -> list[str]:
         wanted.add(name)
         waiting += [parent for parent in (params.run(name).init, params.run(name).roi) if parent in params.runs]
     return [name for name in params.runs if name in wanted]
+
+
+def with_seeds(params: Params, names: tuple[str, ...]) -> list[str]:
+    """The runs that are there, each with its repetitions with other seeds."""
+    return [run for name in names for run in params.seeds(name)]
 
 
 def _present(params: Params, names: tuple[str, ...]) -> list[str]:

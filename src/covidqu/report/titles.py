@@ -5,6 +5,7 @@ Enters: cards of the runs (their complete settings) and the settings of the full
 
 from typing import Any
 
+from covidqu.config.params import Params
 from covidqu.config.training import deviations
 from covidqu.report.published import paper, printed
 from covidqu.report.sources import Sources
@@ -32,14 +33,43 @@ def with_deviations(sources: Sources, caption: str, runs: list[str]) -> str:
 
 
 def deviation_texts(sources: Sources, runs: list[str]) -> list[str]:
-    """One text per kind of deviation; runs are named when the table rests on more than one."""
+    """One text per kind of deviation; runs are named when the table rests on more than one.
+
+    Repetitions of a run with other seeds are one run with a number of seeds.
+    """
     texts: dict[str, list[str]] = {}
     for run in runs:
         if sources.has_card(run):
             for words in _of_run(sources, run):
                 texts.setdefault(words, []).append(run)
-    several = len(runs) > 1
-    return [f"{', '.join(names)}: {words}" if several else words for words, names in texts.items()]
+    known = _by_base([run for run in runs if sources.has_card(run)])
+    several = len(_by_base(runs)) > 1
+    return [
+        f"{_named(names, known)}: {words}" if several or _by_base(names) != known else words
+        for words, names in texts.items()
+    ]
+
+
+def _by_base(runs: list[str]) -> dict[str, list[str]]:
+    """Base run -> those of its repetitions that are among `runs`."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        found.setdefault(Params.base(run), []).append(run)
+    return found
+
+
+def _named(runs: list[str], known: dict[str, list[str]]) -> str:
+    """Names of `runs`: a base run stands for its repetitions where all of them are there."""
+    names, counts = [], []
+    for base, repetitions in _by_base(runs).items():
+        whole = repetitions == known[base] and base in repetitions
+        names += [base] if whole else repetitions
+        counts += [len(repetitions)] if whole else [1] * len(repetitions)
+    if len(names) > 1 and counts[0] > 1 and len(set(counts)) == 1:
+        return f"{', '.join(names)} ({counts[0]} seeds each)"
+    return ", ".join(
+        f"{name} ({count} seeds)" if count > 1 else name for name, count in zip(names, counts, strict=True)
+    )
 
 
 def _of_run(sources: Sources, run: str) -> list[str]:
@@ -53,7 +83,7 @@ def _of_run(sources: Sources, run: str) -> list[str]:
 
 def _deviations(sources: Sources, run: str, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Setting -> (that of the run, that of the full run)."""
-    return deviations(config, sources.params.full_runs.get(run, {}))
+    return deviations(config, sources.params.full(run))
 
 
 def of_settings(changed: dict[str, tuple[Any, Any]]) -> list[str]:
@@ -69,8 +99,9 @@ def of_settings(changed: dict[str, tuple[Any, Any]]) -> list[str]:
 
 
 def _small_lung_set(sources: Sources, run: str, card: dict[str, Any]) -> str:
-    """Paper 002 trains on the lung subset; its size is the one printed in paper 000, Table I."""
+    """Papers 000 and 002 train on the lung subset; its size is printed in paper 000, Table I."""
     images = card["train_images"] + card["val_images"]
     images += len(sources.scores(run)) if sources.why_no_run(run) is None else 0
     whole = printed("swin-dual/table-1")["Total", "Total"]
-    return f"lung masks from the infection subset ({images:,} images), not from the {whole:,}-image lung subset"
+    what = "lung masks and classes" if "class" in card["config"]["loss"] else "lung masks"
+    return f"{what} from the infection subset ({images:,} images), not from the {whole:,}-image lung subset"

@@ -1,0 +1,138 @@
+"""What a reader of a table has to know: sentences printed below the Markdown table, by table name."""
+
+from covidqu.report import protocol_table
+
+ONE_TRAINING = (
+    "One training per run (see `seeds`): the interval is over test images, not over repetitions of the training."
+)
+SOURCES = (
+    "Normal, Non-COVID and COVID-19 images come from different collections, and a class head can tell them by their "
+    "source: no accuracy or AUC here is diagnostic performance."
+)
+THREE_SEEDS = (
+    "A value with `seeds` above 1 is the mean over trainings with different seeds, and its note has the standard "
+    "deviation and the range over them. An interval is over test images: of one training, or of a paired difference."
+)
+OTHER_DATA = (
+    "The paper's values are of chest CT of other patients, these of chest radiographs: compare the direction of an "
+    "effect, never the values."
+)
+AT_224 = (
+    "Segmentation is counted at 224 x 224, as in the paper, for COVID-19 and Normal images: those that the network was "
+    "taught. The correct infection number is the mean Dice of COVID-19 images."
+)
+CBAM_CLASSES = "The class head knows COVID-19 and Normal, 2 to 1 in the test set: always `infected` is right in 66.7 %."
+SMOOTH = (
+    "The paper's protocol, `img_smooth1`, adds 1 to numerator and denominator of each image's Dice; its overall "
+    "numbers weight every image alike. The correct one, `img_covid`, is the mean over images with an annotated mask."
+)
+RECALL = "Acc of a class is its recall: the paper prints the same column twice."
+
+REMARKS = {
+    "swin-dual/table-4": [SMOOTH, RECALL, SOURCES, ONE_TRAINING],
+    "swin-dual/table-5": [
+        SMOOTH,
+        "Healthy images have no infection to overlap with: their I.Dice is the smoothing seen through false-positive "
+        "area, about 1 / (P + 1) for P false pixels, and a blank prediction counts as 1. `audit/000-fp-healthy` has "
+        "what the printed values imply.",
+        RECALL,
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "swin-dual/text": [
+        SMOOTH,
+        "Phases 1 and 2 are measured on different test images (`n`): a difference between them is not one of phases.",
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "unetpp-b3/table-2": [
+        "The paper's protocol pools pixels within batches of eight in file order and counts empty = empty as 1, so "
+        "that half of its batches only tell whether healthy images stay blank. The correct protocol pools all images; "
+        "the headline is the mean over COVID-19 images.",
+        ONE_TRAINING,
+    ],
+    "unetpp-b3/table-3": [
+        "Non-COVID means not annotated for COVID-19 infection, not free of opacity.",
+        ONE_TRAINING,
+    ],
+    "unet-roi/table-3": [ONE_TRAINING],
+    "unet-roi/table-4": [
+        "ROI ground-truth multiplies the image with the annotated lung mask, which nobody has for a new patient; "
+        "a predicted ROI is what can be deployed. The paper does not say which one it used at test.",
+        ONE_TRAINING,
+    ],
+    "cbam-mtl/table-2": [OTHER_DATA],
+    "cbam-mtl/table-3": [AT_224, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/table-4": [CBAM_CLASSES, SOURCES, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/table-6": [AT_224, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/table-7": [CBAM_CLASSES, SOURCES, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/table-8": [AT_224, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/table-9": [CBAM_CLASSES, SOURCES, OTHER_DATA, THREE_SEEDS],
+    "cbam-mtl/text": [
+        "The paper's t-test takes the seven measures of one table for samples; images and trainings are samples.",
+        SOURCES,
+        OTHER_DATA,
+        THREE_SEEDS,
+    ],
+    "recon-mtl/table-1": [OTHER_DATA],
+    "recon-mtl/table-2": [
+        "Dice is in percent. The paper says neither whether its Dice is of probabilities or of masks, nor over which "
+        "images. Nearest to it: probabilities, smoothing 1, pooled in batches in file order, images with infection; "
+        "the other column has all images. The correct one, `img_covid`, is of masks, image by image.",
+        "T1 reconstruction, T2 infection, T3 COVID-19 (positive) against Normal and Non-COVID, 1 to 1.",
+        SOURCES,
+        OTHER_DATA,
+        ONE_TRAINING,
+    ],
+    "recon-mtl/text": [SOURCES, OTHER_DATA, ONE_TRAINING],
+    "common/leakage": [
+        "The data hold no patient identifiers: overlap of patients between splits cannot be excluded.",
+        "Of runs that are repeated with other seeds the first is shown.",
+    ],
+    "common/overview": [ONE_TRAINING, THREE_SEEDS, SOURCES],
+    "common/protocols": [
+        "\n".join(protocol_table.definitions()),
+        "Of runs that are repeated with other seeds the first is shown.",
+        ONE_TRAINING,
+    ],
+    "common/cross-system": [
+        "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Shares are those of the other "
+        "images with false infection (`fp_healthy`): read both together.",
+        "COVID-19 against all other images: of three classes decided by the largest probability. The systems were "
+        "trained with different losses, epochs and inputs: this compares runs, not designs.",
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/param-counts": ["Equal counts do not prove equal networks: shifts, heads and wiring have no parameters."],
+    "common/published-consistency": [
+        "A printed value stands for all values that round to it. A verdict is on the printed numbers alone."
+    ],
+    "audit/000-mask-channel": [
+        "The class head sees masks only. Soft: probabilities, as it was trained. Thresholded: the same masks, 0 or 1. "
+        "Annotated: the annotated masks through the same head, never seen in training. A fall from soft to "
+        "thresholded means that class information travels in the grey values of the masks, not in their shape.",
+        "In phase 2 the annotated infection mask is empty unless the image is COVID-19: it gives the class away.",
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "audit/000-fp-healthy": [
+        "The loss of paper 000 asks for infection in COVID-19 images only, so nothing restrains it elsewhere. "
+        "`fp_healthy` counts Normal and Non-COVID images, `img_covid` the COVID-19 images.",
+        "Rows named gated are not the paper's: they hide infection where the predicted class is not COVID-19.",
+        "Rows `printed I.Dice`: `published` holds what follows from the printed value, `measured_correct` the same "
+        "quantity of this run.",
+        ONE_TRAINING,
+    ],
+    "audit/002-roi-source": [
+        "The same weights and test images under both regions of interest; the difference is paired over images. "
+        "`img_covid`: COVID-19 images; `fp_healthy`: the others.",
+        ONE_TRAINING,
+    ],
+    "audit/004-skip-reconstruction": [
+        "With skip connections the finest features reach the reconstruction past the bottleneck, which makes it "
+        "nearly a copy: a low error then says little about what the encoder has learnt. Two trainings with one seed "
+        "each: a difference includes the chance of training, which the interval does not.",
+        SOURCES,
+        ONE_TRAINING,
+    ],
+}

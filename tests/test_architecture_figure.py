@@ -1,0 +1,115 @@
+"""Architecture diagrams: laid out from the data alone, nothing overlaps, nothing is cut, the same bytes every time."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
+
+from covidqu.architectures import architectures
+from covidqu.config.params import Params, load
+from covidqu.report.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
+from covidqu.report.figures import DRAWN, figure
+from covidqu.report.sources import Sources
+from covidqu.report.targets import STATIC_FIGURES, needs_architectures
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [name for name in STATIC_FIGURES if needs_architectures(name)]
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return load([ROOT / "params.yaml"])
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    architectures(params, folder / "architectures.json")
+    return folder
+
+
+def test_every_system_has_a_diagram() -> None:
+    assert {name.split("/")[0] for name in NAMES} == {"swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_boxes_do_not_touch_and_hold_their_words(name: str, params: Params, results: Path) -> None:
+    drawn = architecture(Sources(params, results, results), STATIC_FIGURES[name][1][0], "caption")
+    renderer = FigureCanvasAgg(drawn).get_renderer()
+    axes = drawn.axes[0]
+    boxes = {tuple(p.get_window_extent(renderer).bounds): p.get_window_extent(renderer) for p in axes.patches
+             if isinstance(p, FancyBboxPatch)}  # fmt: skip
+    layers = json.loads((results / "architectures.json").read_text())[STATIC_FIGURES[name][1][0]]["paper"]["layers"]
+    assert len(boxes) == 1 + sum(layer["out"] is not None for layer in layers)
+    assert not [pair for pair in combinations(boxes.values(), 2) if pair[0].overlaps(pair[1])]
+    inside = 0
+    for text in axes.texts:
+        extent = text.get_window_extent(renderer)
+        if not text.get_text():
+            continue  # arrows are annotations without words
+        assert extent.x0 >= 0 and extent.y0 >= 0 and extent.x1 <= drawn.bbox.x1 and extent.y1 <= drawn.bbox.y1, text
+        for box in boxes.values():
+            if box.overlaps(extent):
+                inside += 1
+                assert box.x0 < extent.x0 and extent.x1 < box.x1 and box.y0 - 2 < extent.y0 and extent.y1 < box.y1 + 2
+    assert inside >= 3 * len(boxes) - 1  # name, kind, output and parameters; the input has no kind
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_those_of_the_file(name: str, params: Params, results: Path) -> None:
+    run = STATIC_FIGURES[name][1][0]
+    entry = json.loads((results / "architectures.json").read_text())[run]
+    texts = [text.get_text() for text in architecture(Sources(params, results, results), run, "c").axes[0].texts]
+    for layer in entry["paper"]["layers"]:
+        assert any(f"{layer['parameters']:,}" in text for text in texts), layer
+    assert any(f"{entry['paper']['parameters']:,} parameters" in text.replace("\n", " ") for text in texts)
+
+
+def test_both_branches_stand_beside_the_encoder(params: Params, results: Path) -> None:
+    found = json.loads((results / "architectures.json").read_text())
+    roles = {run: [c.role for c in arranged(found[run])[0]] for run in found}
+    assert roles["swin-dual-infection"] == ["lung", ENCODER, "infection"]
+    assert roles["recon-mtl-t123"] == ["reconstruction", ENCODER, "infection"]
+    assert roles["unet-roi-infection"] == [ENCODER, DECODER]
+    assert roles["unetpp-b3"] == [ENCODER, DECODER, DECODER, DECODER]
+    columns, head, _ = arranged(found["swin-dual-infection"])
+    assert [len(column.boxes) for column in columns] == [9, 10, 9] and len(head) == 1
+
+
+def test_runs_are_cut_where_sides_turn() -> None:
+    sides = [256, 256, 128, 64, 128, 128, 256, 64, 128]
+    cut = runs([Box(str(i), [], side) for i, side in enumerate(sides)])
+    assert [[box.side for box in run] for run in cut] == [[256, 256, 128, 64], [128, 128, 256], [64, 128]]
+
+
+def test_smaller_networks_say_so(params: Params, results: Path, tmp_path: Path) -> None:
+    found = json.loads((results / "architectures.json").read_text())
+    found["unet-roi-infection"]["parameters"] = 1234
+    (tmp_path / "architectures.json").write_text(json.dumps(found))
+    drawn = architecture(Sources(params, tmp_path, tmp_path), "unet-roi-infection", "c")
+    assert any("1,234 parameters" in text.get_text() for text in drawn.axes[0].texts)
+
+
+def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, results: Path) -> None:
+    def dashed(run: str) -> int:
+        texts = architecture(Sources(params, results, results), run, "c").axes[0].texts
+        return sum(
+            t.arrow_patch is not None and t.arrow_patch.get_linestyle() != "-" for t in texts if not t.get_text()
+        )
+
+    assert dashed("recon-mtl-t123") == 8 and dashed("recon-mtl-t123-no-skips") == 4
+
+
+def test_the_same_bytes_and_a_clear_word(params: Params, results: Path, tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        figure("swin-dual/figure-1", params, tmp_path, results, tmp_path / part / "f.svg")
+    assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
+    with pytest.raises(ValueError, match=r"architectures\.json: missing or without swin-dual-infection"):
+        figure("swin-dual/figure-1", params, tmp_path, tmp_path, tmp_path / "f.svg")
+
+
+def test_every_figure_has_its_drawing() -> None:
+    assert set(DRAWN) == set(STATIC_FIGURES)
