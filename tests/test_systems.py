@@ -234,6 +234,18 @@ class TestReconMtl(SystemContract):
         with torch.device("meta"):
             assert build(self.full, tasks, 256).parameter_count() == count
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_no_decoder_starts_dead(self, seed: int) -> None:
+        """Two ReLU channels before the output: both speak, one for and one against, whatever was drawn."""
+        torch.manual_seed(seed)
+        net = build(self.small, self.tasks, 64)
+        for decoder in net.decoders.values():
+            seen = []
+            decoder.head[0].register_forward_hook(lambda _, __, out, seen=seen: seen.append(out))
+            net(torch.rand(2, 1, 64, 64))
+            assert ((seen[0] > 0).float().mean((0, 2, 3)) > 0.02).all()
+            assert decoder.head[-1].weight.flatten().sign().tolist() == [1, -1]
+
     def test_of_512_pixels_and_cnn8(self) -> None:
         with torch.device("meta"):
             assert build(recon("mtl", 64), self.tasks, 512).parameter_count() == 45_916_811

@@ -89,6 +89,8 @@ class MultiTask(System):
         self.decoders = nn.ModuleDict({t: Decoder(widths, skips[t]) for t in tasks if t != "class"})
         self.classify = Classifier(widths[-1], config.class_width, px // 16) if "class" in tasks else None
         self.apply(initialise)
+        for decoder in self.decoders.values():
+            wake(decoder.head)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         maps = self.encoder(image)
@@ -138,6 +140,19 @@ def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def wake(head: nn.Sequential) -> None:
+    """Start the two ReLU channels before a decoder's output alive, one that raises it and one that lowers it.
+
+    What they see is positive, so a filter drawn with a negative sum is dead from the start, and about every other
+    network would keep to blank masks. Filters therefore start positive, divided by the root of their number of inputs
+    so that the sum stays of the size of one of them, and the output weights have both signs.
+    """
+    two, last = head[0][0], head[-1]
+    two.weight.abs_().div_(two.weight[0].numel() ** 0.5)
+    last.weight.copy_(last.weight.abs() * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1))
 
 
 def create(config: ReconMtl, tasks: tuple[Task, ...], px: int) -> System:
