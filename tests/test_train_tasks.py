@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from training import Workplace
+from safetensors.torch import load_file, save_file
+from training import ROOT, Workplace
 
-from covidqu.config.params import pick
+from covidqu.config.params import included, load, read
 from covidqu.data.index import open_packed
 from covidqu.losses import LABELS
 
@@ -92,8 +92,6 @@ def test_logits_beyond_float16_stay_finite(workplace: Make, tmp_path: Path) -> N
     """A U-Net that collapses to blank masks has logits of -100,000: a valid, if poor, prediction."""
     place = workplace(anchor={"epochs": 1})
     place.train("unet-roi-lung")
-    from safetensors.torch import save_file
-
     state = load_file(place.weights("unet-roi-lung"))
     state["head.bias"] -= 1e6
     save_file(state, place.weights("unet-roi-lung"))
@@ -101,15 +99,12 @@ def test_logits_beyond_float16_stay_finite(workplace: Make, tmp_path: Path) -> N
     assert np.isfinite(logits).all() and (logits < -50_000).all()
 
 
-def test_optional_runs_are_made_where_they_are_included(workplace: Make) -> None:
-    from training import ROOT
-
-    from covidqu.config.params import load
-
+def test_optional_runs_are_made_where_they_are_included() -> None:
     assert "recon-mtl-t123-512" not in load([ROOT / "params.yaml"]).runs
     with_them = load([ROOT / "params.yaml", ROOT / "workflow/overlays/optional.yaml"])
     assert with_them.run("recon-mtl-t123-512").image_px == 512
     assert with_them.run("cbam-mtl-unet-proposed-rest").class_map == {"Normal": 0, "Non-COVID": 0, "COVID-19": 1}
-    assert pick({"runs": with_them.runs}, "runs.recon-mtl-unet-512")
-    bad = ROOT / "workflow/overlays/optional.yaml"
-    assert bad.is_file()
+    raw = read([ROOT / "params.yaml"])
+    with pytest.raises(ValueError, match="include: 'nose' is no optional run; valid: recon-mtl-t123-512"):
+        included(raw | {"include": ["nose"]})
+    assert "unetpp-b3" not in included(raw | {"runs": raw["runs"] | {"unetpp-b3": None}})["runs"]

@@ -112,12 +112,15 @@ def read(files: list[Path]) -> dict[str, Any]:
 
 
 def included(raw: dict[str, Any]) -> dict[str, Any]:
-    """Make runs of the optional ones that `include` names."""
+    """Make runs of the optional ones that `include` names; leave out those that an overlay set to null."""
+    if not isinstance(raw.get("runs"), dict):
+        return raw  # refused by `check`, with its path
+    runs = {name: run for name, run in raw["runs"].items() if run is not None}
     optional, names = raw.get("optional_runs") or {}, raw.get("include") or []
     unknown = [name for name in names if name not in optional]
     if unknown:
         raise ValueError(f"include: '{unknown[0]}' is no optional run; valid: {', '.join(optional)}")
-    return raw | {"runs": (raw.get("runs") or {}) | {name: optional[name] for name in names}} if names else raw
+    return raw | {"runs": runs | {name: optional[name] for name in names}}
 
 
 def check(raw: dict[str, Any]) -> Params:
