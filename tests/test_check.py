@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from covidqu.report.check import check
+from covidqu.report.check import check, same
 
 TABLE = "row,column,measured_correct,n\nDice,Score,0.7,8\nIoU,Score,0.5,8\n"
 
@@ -117,3 +117,22 @@ def test_misspelt_tolerance_is_refused(folders: tuple[Path, Path]) -> None:
     (folders[0] / "tolerances.yaml").write_text("tolerances:\n  - {table: '*', column: '*', abolute: 1}\n")
     with pytest.raises(ValueError, match=r"(?s)tolerances\.yaml: .*abolute: unknown key"):
         check(*folders)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        ("SD 0.5 over 3 seeds, from 0.1 to 1", "SD 0.52 over 3 seeds, from 0.12 to 1", True),
+        ("SD 0.5 over 3 seeds", "SD 0.7 over 3 seeds", False),  # a number moved too far
+        ("SD 0.5 over 3 seeds", "SD 0.5 over 2 seeds", False),  # a count moved
+        ("SD 0.5 over 3 seeds", "SE 0.5 over 3 seeds", False),  # a word moved
+        ("img_all_e1 0.5", "img_all_e0 0.5", False),  # a digit of a name is no number
+        ("-0.04", "0.04", True),
+        ("0.5", "not run", False),
+        ("0.5", "nan", False),
+        ("0.5", "0.5 to 0.6", False),
+    ],
+)
+def test_numbers_inside_text_may_move_like_others(was: str, now: str, expected: bool) -> None:
+    assert same(was, now, 0.1) is expected
+    assert same(was, now, 0) is (was == now)

@@ -5,7 +5,7 @@ line per difference and the exit status. Rows are found by their key columns, so
 """
 
 import csv
-import math
+import re
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from covidqu.config.base import Strict, explain
 
 TOLERANCES = "tolerances.yaml"
+NUMBER = re.compile(r"(-?\b\d+(?:\.\d+)?(?:e[-+]?\d+)?\b)")
 NO_TABLES = ("runs", "resume")
 KEYS = ("system", "table", "row", "column")
 Rows = dict[tuple[str, ...], dict[str, str]]
@@ -104,17 +105,18 @@ def compare(name: str, expected: Path, actual: Path, allowed: Tolerances) -> tup
 
 
 def same(was: str, now: str, tolerance: float) -> bool:
-    """Equal text, or two finite numbers with a decimal point that differ by no more than `tolerance`."""
+    """Equal text, but for numbers with a decimal point in it, which may differ by `tolerance`; integers may not."""
     if was == now:
         return True
-    try:
-        old, new = float(was), float(now)
-    except ValueError:
-        return False
-    if not (math.isfinite(old) and math.isfinite(new)):
-        return False
+    old, new = (NUMBER.split(text) for text in (was, now))
+    return len(old) == len(new) and all(
+        a == b if place % 2 == 0 else _close(a, b, tolerance) for place, (a, b) in enumerate(zip(old, new, strict=True))
+    )
+
+
+def _close(was: str, now: str, tolerance: float) -> bool:
     integers = "." not in was and "." not in now
-    return not integers and abs(old - new) <= tolerance + 1e-12
+    return was == now or (not integers and abs(float(was) - float(now)) <= tolerance + 1e-12)
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
