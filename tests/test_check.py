@@ -1,5 +1,6 @@
 """The check of regenerated tables: every kind of difference is found and named; nothing else is."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,20 @@ def test_malformed_tables_are_refused(folders: tuple[Path, Path], text: str) -> 
     (folders[1] / "tables" / "unet-roi" / "table-4.csv").write_text(text)
     with pytest.raises(ValueError, match=r"table-4\.csv: .*write the table again"):
         check(*folders)
+
+
+def test_a_free_column_still_wants_its_rows(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    free = "tolerances:\n  - {table: '*', column: measured_correct, absolute: null}\n"
+    (folders[0] / "tolerances.yaml").write_text(free)
+    path = folders[1] / "tables" / "unet-roi" / "table-4.csv"
+    text = path.read_text()
+    moved = "\n".join(re.sub(r"0\.\d+", "not run", line, count=1) for line in text.splitlines()) + "\n"
+    assert moved != text
+    path.write_text(moved)
+    assert check(*folders) == 0
+    path.write_text("\n".join(moved.splitlines()[:-1]) + "\n")
+    assert check(*folders) == 1
+    assert "is missing" in capsys.readouterr().err
 
 
 def test_nothing_expected_is_refused(tmp_path: Path) -> None:

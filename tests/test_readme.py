@@ -6,7 +6,9 @@ import pytest
 
 from covidqu.report.overview import BEGIN, END, readme
 
-HEADER = "row,column,published,measured_paper,measured_correct,protocol_paper,protocol_correct,n,ci_low,ci_high,seeds,note\n"
+HEADER = (
+    "row,column,published,measured_paper,measured_correct,protocol_paper,protocol_correct,n,ci_low,ci_high,seeds,note\n"
+)
 
 
 def results(folder: Path, *rows: str) -> Path:
