@@ -58,7 +58,7 @@ def test_a_fault_is_one_message_and_status_2(tmp_path: Path, capsys: pytest.Capt
     assert "Traceback" not in message
     options = [word for o in STEPS["train"][3] for word in (f"--{o}", "nowhere")]
     assert main(["--params", str(ROOT / "params.yaml"), "train", "nope", *options]) == 2
-    assert "run 'nope' is not in params.yaml; runs are: unet-roi-lung" in capsys.readouterr().err
+    assert "run 'nope' is not in params.yaml; runs are: swin-dual-lung" in capsys.readouterr().err
 
 
 def test_overlays_come_from_the_environment(tmp_path: Path) -> None:
