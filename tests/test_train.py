@@ -101,6 +101,21 @@ def test_a_state_of_other_settings_is_never_continued(
     assert fresh.history("unet-roi-lung")["seconds"].gt(0).all()
 
 
+def test_a_state_of_other_code_is_never_continued(
+    workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After an edit of the network the old weights of a broken-off training must not come back."""
+    place = workplace()
+    with monkeypatch.context() as patch:
+        patch.setattr("covidqu.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            place.train("unet-roi-lung")
+    assert place.state("unet-roi-lung").is_file()
+    monkeypatch.setattr("covidqu.train.inspect.getsource", lambda module: f"# edited: {module.__name__}")
+    place.train("unet-roi-lung")
+    assert "starting anew" in capsys.readouterr().err
+
+
 def test_patience_stops_early(workplace: Callable[..., Workplace]) -> None:
     place = workplace(
         anchor={"epochs": 40},

@@ -5,6 +5,7 @@ epoch is kept beside the outputs, so that an interrupted training continues as i
 """
 
 import hashlib
+import inspect
 import json
 import math
 import sys
@@ -44,6 +45,8 @@ from covidqu.losses import MEASURES, Sums, total_loss
 from covidqu.optimization import freeze, optimization
 from covidqu.systems.base import System, build, load_weights, prepare
 
+DECISIVE = ("data.augment", "data.dataset", "data.filters", "launch", "losses", "optimization", "systems.base")
+
 
 @dataclass
 class Progress:
@@ -75,7 +78,7 @@ def train(
     model = build(run.model, run.tasks, run.image_px)
     scope = load_weights(model, init)
     ratios, statistics = foreground_ratios(run, parts["Train"]), intensity_statistics(run, parts["Train"])
-    identity = key(run, data.data_hash, init, roi, split)
+    identity = key(run, model, data.data_hash, init, roi, split)
     loop = Loop(name, run, fabric, model, parts, ratios, statistics, resume / "last.pt", identity)
     progress = loop.fit()
     if fabric.global_rank == 0:
@@ -110,9 +113,14 @@ def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
     return out
 
 
-def key(run: Run, data_hash: str, *files: Path) -> str:
-    """Identity of a training: its settings, data and inputs. A state of another identity is never continued."""
-    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files]])
+def key(run: Run, model: System, data_hash: str, *files: Path) -> str:
+    """Identity of a training: settings, data, inputs, and the code that decides on its numbers.
+
+    A state of another identity is never continued.
+    """
+    names = {__name__, type(model).__module__, *(f"covidqu.{name}" for name in DECISIVE)}
+    sources = [inspect.getsource(sys.modules[name]) for name in sorted(names)]
+    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], *sources])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
