@@ -41,7 +41,7 @@ def confusion_matrix(sources: Sources, run: str, caption: str, runs: list[str]) 
     found, target = decided(sources, run)
     names = class_names(sources, run)
     counts = confusion(target, found.argmax(axis=1), len(names))
-    drawn = Figure(figsize=(11, 5), layout="constrained")
+    drawn = Figure(figsize=(11, 6), layout="constrained")
     left, right = drawn.subplots(1, 2, width_ratios=(1.15, 1))
     _matrix(left, counts, names)
     for place, k in enumerate(range(1, 2) if len(names) == 2 else range(len(names))):
@@ -56,7 +56,7 @@ def confusion_matrix(sources: Sources, run: str, caption: str, runs: list[str]) 
 
 def roc(sources: Sources, shown: list[str], caption: str, runs: list[str]) -> Figure:
     """One curve per run with two classes; the positive one is class 1."""
-    drawn = Figure(figsize=(8, 6.4), layout="constrained")
+    drawn = Figure(figsize=(8, 7.4), layout="constrained")
     axes = drawn.subplots()
     totals = []
     for place, run in enumerate(shown):
@@ -74,7 +74,10 @@ def roc(sources: Sources, shown: list[str], caption: str, runs: list[str]) -> Fi
 def _matrix(axes: Axes, counts: np.ndarray, names: list[str]) -> None:
     rows = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    edges = np.arange(len(names) + 1) - 0.5
+    axes.pcolormesh(edges, edges, share, cmap="Blues", vmin=0, vmax=1)  # shapes: an SVG of ours holds no raster image
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
     for (i, j), count in np.ndenumerate(counts):
         text = f"{count:,}\n{share[i, j]:.1%} of row" if rows[i, 0] else f"{count:,}\nno image"
         axes.text(j, i, text, ha="center", va="center", color="white" if share[i, j] > 0.5 else "black", fontsize=11)
@@ -114,5 +117,6 @@ def _diagonal(axes: Axes, confidence: float) -> None:
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.01)
     axes.set_aspect("equal")
-    axes.legend(loc="lower right", fontsize=8.5, title=f"{confidence:.0%} interval over images in brackets")
+    title = f"{confidence:.0%} interval over images in brackets"
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, title=title)
     axes.get_legend().get_title().set_fontsize(8.5)
