@@ -238,7 +238,7 @@ def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table],
     readme(tmp_path, page)
     lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
     assert ", mean of 3 seeds)" in lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]
-    assert "seeds" not in lines["recon-mtl-t123: AUC, COVID-19 or not"] and "[]" not in page.read_text()
+    assert "seeds" not in lines["recon-mtl-t123: AUC, COVID-19 or not (printed: CT)"] and "[]" not in page.read_text()
     assert "old" not in page.read_text() and page.read_text().endswith("rest\n")
 
 
