@@ -58,8 +58,9 @@ def predict(
         found = forward(model, batch.image, statistics, device, run.evaluate_px)
         wanted = np.isin(batch.rows, test)
         for key, values in found.items():
-            whole = arrays.setdefault(key, np.zeros((len(test), *values.shape[1:]), values.dtype))
-            whole[np.searchsorted(test, batch.rows[wanted])] = values[wanted]
+            if key not in arrays:
+                arrays[key] = np.zeros((len(test), *values.shape[1:]), values.dtype)
+            arrays[key][np.searchsorted(test, batch.rows[wanted])] = values[wanted]
         if roi_masks:
             inside = batch.rows < len(infected)
             lungs[batch.rows[inside]] = pack_mask(found["lung_logits"][inside] > 0)
