@@ -43,13 +43,12 @@ def params_hash(run: Run) -> str:
 def describe(
     name: str, run: Run, *, history: list[dict[str, float]], best_epoch: int, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """The card of a finished run; `facts` are what only the training knows (device, images, parameters, data)."""
+    """The card of a finished run; `facts` are what only the training knows (commit, device, data)."""
     rates = [line["images_per_s"] for line in history]
     return {
         "run": name,
         "system": run.model.system,
         "config": run.model_dump(mode="json"),
-        "git_commit": git_commit(),
         "params_hash": params_hash(run),
         **facts,
         "epochs_run": len(history),

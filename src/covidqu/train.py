@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from covidqu.card import describe, params_hash, weights_metadata
+from covidqu.card import describe, git_commit, params_hash, weights_metadata
 from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.data import augment
@@ -67,6 +67,7 @@ def train(
 
     ValueError: weights that do not fit, splits without images, a device that is not there, a loss that is not finite.
     """
+    commit = git_commit()  # now: hours later the tree may be another
     fabric = launch(run)
     data = open_packed(packed)
     masks = load_roi(roi, data)
@@ -84,6 +85,7 @@ def train(
     if fabric.global_rank == 0:
         device = fabric.device
         facts = {
+            "git_commit": commit,
             "data_hash": data.data_hash,
             "initial_weights": {"name": run.init, "scope": scope, "sha256": sha256(init)},
             "train_images": len(parts["Train"]),
