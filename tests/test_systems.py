@@ -246,6 +246,15 @@ class TestReconMtl(SystemContract):
             assert ((seen[0] > 0).float().mean((0, 2, 3)) > 0.02).all()
             assert decoder.head[-1].weight.flatten().sign().tolist() == [1, -1]
 
+    def test_background_can_be_blank_when_the_channel_that_lowers_is_dead(self) -> None:
+        """Dice alone kills it early: what is left must still say "no" somewhere, or masks are everything or nothing."""
+        torch.manual_seed(0)
+        net = build(self.small, self.tasks, 64)
+        net.decoders["infection"].head[0][0].weight.data[1] = 0
+        out = net(torch.rand(2, 1, 64, 64))
+        assert out["infection"].min() < 0
+        assert net.decoders["reconstruction"].head[-1].bias.item() == 0, "intensities have no prior"
+
     def test_of_512_pixels_and_cnn8(self) -> None:
         with torch.device("meta"):
             assert build(recon("mtl", 64), self.tasks, 512).parameter_count() == 45_916_811

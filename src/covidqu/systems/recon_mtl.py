@@ -12,6 +12,7 @@ from covidqu.config.training import ReconMtl, Task
 from covidqu.systems.base import System
 
 LEVELS = 5
+PRIOR = -2.2  # log-odds of 0.1, near the share of infected pixels in COVID-19 images (0.14)
 
 
 def convs(inner: int, outer: int, number: int = 2) -> nn.Sequential:
@@ -89,8 +90,8 @@ class MultiTask(System):
         self.decoders = nn.ModuleDict({t: Decoder(widths, skips[t]) for t in tasks if t != "class"})
         self.classify = Classifier(widths[-1], config.class_width, px // 16) if "class" in tasks else None
         self.apply(initialise)
-        for decoder in self.decoders.values():
-            wake(decoder.head)
+        for task, decoder in self.decoders.items():
+            wake(decoder.head, PRIOR if task == "infection" else 0.0)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         maps = self.encoder(image)
@@ -143,15 +144,18 @@ def initialise(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def wake(head: nn.Sequential) -> None:
+def wake(head: nn.Sequential, bias: float) -> None:
     """Start the two ReLU channels before a decoder's output alive, one that raises it and one that lowers it.
 
     What they see is positive, so a filter drawn with a negative sum is dead from the start, and about every other
     network would keep to blank masks. Filters therefore start positive, divided by the root of their number of inputs
-    so that the sum stays of the size of one of them, and the output weights have both signs.
+    so that the sum stays of the size of one of them, and the output weights have both signs. Dice alone then kills the
+    channel that lowers within some 50 steps, and without a `bias` no pixel can fall below a probability of one half:
+    masks are everything, later nothing. As in Lin et al. 2017 (focal loss) the output starts at a prior.
     """
     two, last = head[0][0], head[-1]
     two.weight.abs_().div_(two.weight[0].numel() ** 0.5)
+    last.bias.fill_(bias)
     last.weight.copy_(last.weight.abs() * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1))
 
 
