@@ -39,6 +39,7 @@ rule all:
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         run_files(RUNS),
         expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),
+        expand(f"{R}/baselines/{{name}}/{{file}}", name=PARAMS.baselines, file=["scores.parquet", "card.json"]),
         f"{R}/architectures.json",
         expand(
             f"{R}/tables/{{table}}.{{kind}}",
@@ -47,6 +48,8 @@ rule all:
         ),
         [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
         f"{R}/comparison.csv",
+        CARDS,
+        f"{R}/report/index.html",
 
 
 onsuccess:

@@ -26,12 +26,15 @@ STEP_MODULES = {  # what the subcommands of cli.py import
     "predict": "predict",
     "explain": "explain",
     "score": "evaluate.scores",
+    "baseline": "baselines",
     "architectures": "architectures",
     "table": "report.tables",
     "figure": "report.figures",
     "comparison": "report.comparison",
+    "cards": "standards.cards",
+    "page": "page.site",
 }
-SNAKEMAKE_ONLY = ("architectures", "table", "figure", "comparison")
+SNAKEMAKE_ONLY = ("architectures", "table", "figure", "comparison", "cards", "page")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.params import Params, check, included, merge, read
+from covidqu.config.training import CLASS_MAPS
 from covidqu.report.cells import Cell, Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +112,21 @@ def write_run(results: Path, params: Params, run: str, changes: dict[str, Any]) 
     history.to_csv(folder / "history.csv", index=False)
 
 
+def write_baselines(results: Path, params: Params) -> None:
+    """Scores of every reference point, as the step `baseline` names their columns."""
+    for seed, (name, config) in enumerate(params.baselines.items()):
+        if config.gives == "infection":
+            frame = scores(("infection",), seed, px=224).assign(infection_bce=np.nan)
+        else:
+            frame = scores(("class",), seed, CLASS_MAPS["three"])
+            for label_map in ("covid_vs_normal", "covid_vs_rest"):
+                known = CLASS_MAPS[label_map]
+                right = [2 * known[label] - 1 if label in known else 0 for label in LABELS]
+                frame[f"class_logit_0_{label_map}"] = frame["class_logit_0"] + np.array(right, np.float32)
+        (results / "baselines" / name).mkdir(parents=True)
+        frame.to_parquet(results / "baselines" / name / "scores.parquet")
+
+
 def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     rows = []
     for subset in subsets:
@@ -124,11 +140,15 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     (data / "audit").mkdir()
     index.to_parquet(data / "packed" / "index.parquet")
     np.save(data / "packed" / "images.npy", np.zeros((len(index), 256, 256), np.uint8))
+    for task, kept in (("lung", index), ("infection", index[index["subset"] == "infection"])):
+        first = np.arange(PX) < kept[f"{task}_px"].to_numpy()[:, None]  # the first pixels of the image
+        np.save(data / "packed" / f"{task}_masks.npy", np.packbits(first, axis=1))
     splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
     splits.to_parquet(data / "split.parquet")
-    pairs = {"a": [0], "b": [20], "subset_a": ["infection"], "subset_b": ["infection"], "split_a": ["Train"]}
-    pairs |= {"split_b": ["Test"], "exact": [True], "across_splits": [True], "label_conflict": [False]}
-    pd.DataFrame(pairs).to_parquet(data / "audit" / "duplicates.parquet")
+    pairs = {"a": [0, 0], "b": [1, 16], "split_a": ["Train", "Train"], "split_b": ["Train", "Test"]}
+    pairs |= {"exact": [False, True], "across_splits": [False, True]}
+    both = {"subset_a": "infection", "subset_b": "infection", "label_conflict": False}
+    pd.DataFrame(pairs).assign(**both).to_parquet(data / "audit" / "duplicates.parquet")
     counts = {"infection": {"Train": {"Normal": 3}}}
     facts = {"counts": counts, "expected_counts": {"infection": {"Train": {"Normal": 932}}}, "counts_agree": False}
     facts |= {"limits": ["words"], "infection_outside_lung": 0.0}

@@ -1,12 +1,16 @@
 """The check of regenerated tables: every kind of difference is found and named; nothing else is."""
 
+import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
-from covidqu.report.check import check, same
+from covidqu.report.check import Tolerance, check, same
 
+ROOT = Path(__file__).resolve().parent.parent
 TABLE = "row,column,measured_correct,n\nDice,Score,0.7,8\nIoU,Score,0.5,8\n"
 
 
@@ -118,9 +122,50 @@ def test_a_free_column_still_wants_its_rows(folders: tuple[Path, Path], capsys: 
     assert moved != text
     path.write_text(moved)
     assert check(*folders) == 0
+    assert capsys.readouterr().out == "2 tables, 10 values checked, 2 left free by tolerances.yaml: 0 differences\n"
     path.write_text("\n".join(moved.splitlines()[:-1]) + "\n")
     assert check(*folders) == 1
     assert "is missing" in capsys.readouterr().err
+
+
+def test_a_tolerance_may_name_rows_and_several_columns(folders: tuple[Path, Path]) -> None:
+    text = "tolerances:\n  - {table: '*', row: 'Dice / *', column: [n, measured_correct], absolute: null}\n"
+    (folders[0] / "tolerances.yaml").write_text(text)
+    rewrite(folders[1], "0.7,8", "0.9,9")
+    assert check(*folders) == 0
+    rewrite(folders[1], "0.5,8", "0.6,8")
+    assert check(*folders) == 1
+
+
+def test_a_row_name_is_a_pattern_as_well() -> None:
+    item = Tolerance(table="t", row="Exp1[[]a] / Dice", column="n", absolute=0)
+    assert item.covers("t", "Exp1[a] / Dice", "n")
+    assert not item.covers("t", "Exp1a / Dice", "n")
+
+
+def test_a_table_that_was_not_made_again_is_skipped_and_never_passed(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = folders[0].parent / "start"
+    start.touch()
+    made = [folders[1] / "comparison.csv", folders[1] / "tables" / "unet-roi" / "table-4.csv"]
+    begun = start.stat().st_mtime_ns
+    for path, later in zip(made, (-1, 1), strict=True):
+        os.utime(path, ns=(begun + later, begun + later))
+    assert check(*folders, since=start) == 0
+    skipped, counts = capsys.readouterr().out.splitlines()
+    assert skipped == f"SKIPPED 1 tables, not made again since {start} was written: comparison"
+    assert counts == "1 tables, 8 values checked: 0 differences"
+    os.utime(made[1], ns=(begun, begun))
+    assert check(*folders, since=start) == 3, "nothing was checked, and that is no pass"
+    assert "0 tables, 0 values checked" in capsys.readouterr().out
+
+
+def test_files_beside_the_tables_are_none(folders: tuple[Path, Path]) -> None:
+    for beside in ("report/tables", "lite/tables", "baselines/empty"):
+        (folders[1] / beside).mkdir(parents=True)
+        (folders[1] / beside / "other.csv").write_text(TABLE)
+    assert check(*folders) == 0
 
 
 def test_nothing_expected_is_refused(tmp_path: Path) -> None:
@@ -151,3 +196,25 @@ def test_misspelt_tolerance_is_refused(folders: tuple[Path, Path]) -> None:
 def test_numbers_inside_text_may_move_like_others(was: str, now: str, expected: bool) -> None:
     assert same(was, now, 0.1) is expected
     assert same(was, now, 0) is (was == now)
+
+
+def test_ci_has_the_three_tiers() -> None:
+    ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    triggers = ci[True]  # YAML 1.1 reads `on` so
+    assert {"push", "pull_request", "schedule", "workflow_dispatch"} == set(triggers)
+    jobs = {
+        name: (job, "\n".join(step["run"] for step in job["steps"] if "run" in step))
+        for name, job in ci["jobs"].items()
+    }
+    assert list(jobs) == ["tier-0", "tier-1", "tier-2"]
+    assert triggers["push"] is None, "tier 0 runs on every push, to any branch"
+    assert jobs["tier-0"][0]["if"] == "github.event_name != 'schedule'"
+    assert jobs["tier-0"][1].endswith("python -m covidqu check")
+    assert jobs["tier-1"][1] == "bash .ci/run"
+    assert jobs["tier-2"][0]["runs-on"][0] == "self-hosted"
+    assert "snakemake --cores all" in jobs["tier-2"][1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
+    assert set(re.findall(r"--prune (\S+)", jobs["tier-0"][1])) <= direct
+    for job, _ in jobs.values():
+        assert any(step.get("uses", "").startswith("astral-sh/setup-uv@") for step in job["steps"])

@@ -70,6 +70,7 @@ def test_the_comparison_sees_every_step(jobs: list[Step], copy: Path):
         "predict",
         "explain",
         "score",
+        "baseline",
     }
     assert {job.step for job in jobs} - set(SNAKEMAKE_ONLY) == steps == {stage.step for stage in dvc_stages(copy)}
     train = next(job for job in jobs if job.step == "train" and "unet-roi-infection/" in str(job.outs))

@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parent.parent
 EXPECTED = ROOT / "tests" / "expected" / "demo"
+START = "start"  # touched before the run: what is not newer was not made by it
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         if (ROOT / name).is_file() and not name.startswith("results/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    (folder / START).touch()
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     environment.pop("COVIDQU_PARAMS", None)
     done = subprocess.run(
@@ -36,12 +38,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def check(actual: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "covidqu", "check", "--expected", str(EXPECTED), "--actual", str(actual)]
+    command += ["--since", str(cwd / START)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_the_tables_have_not_moved(demo: tuple[Path, str]) -> None:
     done = check(demo[0] / "results" / "demo", demo[0])
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "SKIPPED" not in done.stdout, "every table is made by this run"
+    assert done.stdout.startswith(f"{len(list(EXPECTED.rglob('*.csv')))} tables, ")
 
 
 def test_a_moved_number_is_named(demo: tuple[Path, str], tmp_path: Path) -> None:
@@ -64,6 +69,18 @@ def test_progress_and_the_way_to_the_results_are_shown(demo: tuple[Path, str]) -
     for path in re.findall(r"results/demo/\S+", printed.strip().splitlines()[-1] + printed[-400:]):
         assert (folder / path).exists(), path
     assert "results/demo/tables" in printed[-600:]
+
+
+def test_the_page_and_snakemakes_own_report_are_made(demo: tuple[Path, str]) -> None:
+    folder = demo[0]
+    assert "DEMO on synthetic phantoms" in (folder / "results/demo/report/index.html").read_text()
+    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    command = ["snakemake", "--configfile", "workflow/overlays/demo.yaml", "--report", "report.html"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = (folder / "report.html").read_text()
+    for words in ("Settings: DEMO on synthetic phantoms: reduced", "comparison.csv", "unetpp-b3"):
+        assert words in report
 
 
 def test_nothing_is_written_outside_the_demos_folders(demo: tuple[Path, str]) -> None:

@@ -49,6 +49,9 @@ class FakeParams(SimpleNamespace):
     def seeds(self, name: str) -> list[str]:
         return [run for run in self.runs if run.split("-seed")[0] == name]
 
+    def model_copy(self, update: dict[str, Any]) -> "FakeParams":
+        return FakeParams(**{**vars(self), **update})
+
 
 def frame(run: str, seed: int) -> pd.DataFrame:
     rng, n = np.random.default_rng(seed), len(LABELS)
@@ -244,6 +247,18 @@ def test_over_seeds(sources: Sources) -> None:
     assert (found.seeds, found.n, found.run, found.ci_low, found.ci_high) == (3, 30, "net", None, None)
     spread = f"SD {np.std(values, ddof=1):.4g} over 3 seeds, from {min(values):.4g} to {max(values):.4g}"
     assert found.note == f"as is; {spread}"
+
+
+def test_intervals_that_no_one_sees_are_not_computed(sources: Sources) -> None:
+    drawn = []
+
+    def make(name: str) -> Cell:
+        drawn.append(sources.params.evaluate.bootstrap.resamples)
+        return class_cell(sources, "r", "c", name, "auc")
+
+    assert over_seeds(sources, "net", make).ci_low is None and drawn == [0, 0, 0]
+    assert over_seeds(sources, "three", make).ci_low is not None and drawn[3:] == [0, 400]
+    assert sources.params.evaluate.bootstrap.resamples == 400
 
 
 def test_over_seeds_when_some_are_absent(sources: Sources) -> None:

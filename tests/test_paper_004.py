@@ -21,7 +21,7 @@ def table_2(tmp_path_factory: pytest.TempPathFactory) -> Table:
     for run in dict.fromkeys(EXPERIMENTS.values()):
         if run in PARAMS.runs:
             write_run(root, PARAMS, run, {})
-    return build(Sources(PARAMS, root / "data", root), "recon-mtl/table-2")
+    return build(Sources(PARAMS, root / "data", root), "recon-mtl/table-2", with_references=False)
 
 
 def test_dice_is_soft_in_batches_for_the_paper_and_per_image_for_us(table_2: Table) -> None:

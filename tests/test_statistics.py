@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covidqu.config.evaluation import Bootstrap
+from covidqu.evaluate.classification import auc_interval
 from covidqu.evaluate.protocols import pooled_measure
-from covidqu.evaluate.statistics import bootstrap_difference, bootstrap_mean, bootstrap_ratio, resampled_sums
+from covidqu.evaluate.statistics import (
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_median,
+    bootstrap_ratio,
+    bootstrap_unpaired,
+    multiplicities,
+    resampled_sums,
+)
 
 CONFIG = Bootstrap(resamples=10_000, confidence=0.95, seed=0)
 FEW = Bootstrap(resamples=500, confidence=0.9, seed=3)
@@ -41,6 +50,20 @@ def test_sums_against_a_loop() -> None:
     np.testing.assert_allclose(resampled_sums(table, FEW), wanted)
 
 
+def test_resamples_are_counted_once_per_number_of_images() -> None:
+    times = multiplicities(7, FEW)
+    assert times is multiplicities(7, FEW.model_copy(update={"confidence": 0.8}))
+    assert times is not multiplicities(7, FEW.model_copy(update={"seed": 9}))
+    assert (times.sum(axis=1) == 7).all() and times.shape == (FEW.resamples, 7)
+    with pytest.raises(ValueError, match="read-only"):
+        times[0, 0] = 3
+
+
+def test_infinity_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 2 images are nan or infinite"):
+        bootstrap_mean(np.array([0.1, np.inf]), FEW)
+
+
 def test_blocks_are_independent_draws() -> None:
     """More resampled images than fit one block: the blocks must not repeat the same draws."""
     table = np.random.default_rng(0).random((3000, 1))
@@ -69,6 +92,15 @@ def test_paired_difference_sees_what_two_intervals_hide() -> None:
         bootstrap_difference(a, b[:-1], CONFIG)
 
 
+def test_groups_of_different_images_are_resampled_apart() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1, 0.2, 300), rng.normal(0, 0.3, 300)
+    value, low, high = bootstrap_unpaired(a, b, CONFIG)
+    half = 1.96 * np.sqrt(a.var() / 300 + b.var() / 300)  # variances add: no correlation of the two groups' draws
+    assert value == pytest.approx(a.mean() - b.mean())
+    assert (low, high) == pytest.approx((value - half, value + half), abs=0.05 * half)
+
+
 def test_ratio_is_taken_of_summed_counts() -> None:
     counts = np.random.default_rng(0).integers(1, 50, (40, 4)).astype(float)
     dice = pooled_measure("dice")
@@ -89,6 +121,28 @@ def test_same_images_same_resamples() -> None:
     dice = pooled_measure("dice")
     found = bootstrap_ratio(np.hstack([counts, counts]), lambda t: dice(t[..., :4]) - dice(t[..., 4:]), FEW)
     assert found == (0, 0, 0)
+
+
+@pytest.mark.parametrize("n", [9, 10])
+def test_median_of_resamples_is_that_of_a_loop(n: int) -> None:
+    values = np.random.default_rng(0).random(n).round(1)  # with ties
+    drawn = np.random.default_rng(FEW.seed).integers(0, n, (FEW.resamples, n))
+    loop = [np.median(values[row]) for row in drawn]
+    assert bootstrap_median(values, FEW) == pytest.approx((np.median(values), *np.quantile(loop, [0.05, 0.95])))
+    with pytest.raises(ValueError, match="1 of 2 images are nan"):
+        bootstrap_median(np.array([0.1, np.nan]), FEW)
+
+
+def test_no_resamples_no_bounds() -> None:
+    none = FEW.model_copy(update={"resamples": 0})
+    values = np.array([1.0, 2.0, 6.0])
+    assert bootstrap_mean(values, none) == (3, None, None)
+    assert bootstrap_median(values, none) == (2, None, None)
+    assert bootstrap_ratio(np.column_stack([values, values]), lambda t: t[..., 0] / t[..., 1], none) == (1, None, None)
+    score, positive = np.array([1.0, 2.0, 3.0]), np.array([False, True, True])
+    assert auc_interval(score, positive, none) == (1, None, None)
+    with pytest.raises(ValueError, match="undefined in the sample"):
+        auc_interval(score, np.ones(3, bool), none)
 
 
 def test_nan_and_nothing_are_refused() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-REPORT_RULES = {"architectures", "table", "figure", "comparison", "all"}
+REPORT_RULES = {"architectures", "table", "figure", "comparison", "cards", "all"}
 
 
 class NotInStep(Exception):

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from covidqu.config.params import Params, load
 
@@ -105,6 +106,12 @@ def score(a: argparse.Namespace, p: Params) -> object:
     return step(a.name, a.packed, a.split, a.predictions, a.out, p.evaluate)
 
 
+def baseline(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.baselines import baseline as step
+
+    return step(a.name, p.baseline(a.name), a.packed, a.split, a.out)
+
+
 def table(a: argparse.Namespace, p: Params) -> object:
     from covidqu.report.tables import table as step
 
@@ -123,10 +130,47 @@ def comparison(a: argparse.Namespace, p: Params) -> object:
     return step(p, a.data, a.results, a.out)
 
 
+def cards(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.cards import cards as step
+
+    return step(p, parameter_files(a.params), a.data, a.results, a.out)
+
+
+def crate(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.crate import crate as step
+
+    return step(p, a.results, a.out)
+
+
+def claim(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.checklist import claim as step
+
+    return step(a.out)
+
+
+def page(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.page.site import page as step
+
+    return step(p, a.data, a.results, a.out, parameter_files(a.params))
+
+
 def check(a: argparse.Namespace, p: Params) -> object:
+    if not any((a.expected, a.actual, a.since)):
+        from covidqu.report.recompute import recompute
+
+        named = a.params or "COVIDQU_PARAMS" in os.environ
+        return recompute(a.results, a.data, p if named else None)
+    if not (a.expected and a.actual) or a.results or a.data:
+        raise ValueError("--expected and --actual belong together, with --since at most; --results and --data do not")
     from covidqu.report.check import check as step
 
-    return step(a.expected, a.actual)
+    return step(a.expected, a.actual, a.since)
+
+
+def tolerances(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.tolerances import tolerances as step
+
+    return step(a.folders, a.out)
 
 
 def readme(a: argparse.Namespace, p: Params) -> object:
@@ -184,6 +228,13 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         (),
     ),
     "score": (score, "one row of counts per test image", ("name",), ("packed", "split", "predictions", "out"), ()),
+    "baseline": (
+        baseline,
+        "fit and score one reference point: a trivial mask or a shortcut",
+        ("name",),
+        ("packed", "split", "out"),
+        (),
+    ),
     "architectures": (architectures, "layers, shapes and parameters of all networks", (), ("out",), ()),
     "table": (table, "one table of a paper, printed beside measured", ("name",), ("data", "results", "out"), ()),
     "figure": (figure, "one figure", ("name",), ("data", "results", "out"), ()),
@@ -194,10 +245,31 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         ("data", "results", "out"),
         (),
     ),
-    "check": (check, "compare regenerated tables with expected ones", (), ("expected", "actual"), ()),
+    "cards": (
+        cards,
+        "model card of each run, data card, Croissant",
+        (),
+        ("data", "results", "out"),
+        (),
+    ),
+    "crate": (crate, "describe results as an RO-Crate, or copy them into one", (), ("results",), ("out",)),
+    "claim": (claim, "the CLAIM checklist for this repository", (), ("out",), ()),
+    "page": (page, "the report as a static site", (), ("data", "results", "out"), ()),
+    "check": (
+        check,
+        "make committed tables and figures again, or compare two folders of tables; docs/checks.md",
+        (),
+        (),
+        ("results", "data", "expected", "actual", "since"),
+    ),
+    "tolerances": (tolerances, "how far results of several machines are apart", ("folders",), ("out",), ()),
     "readme": (readme, "put the measured overview into a Markdown file", (), ("results", "out"), ()),
     "systems": (systems, "list systems, tasks, inputs, parameters, runs and their state", (), (), ("results",)),
     "params": (params, "print the merged and validated settings", (), (), ("out",)),
+}
+SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be given more than once
+    ("check", "results"): {"action": "append"},
+    ("tolerances", "folders"): {"nargs": "+", "type": Path},
 }
 
 
@@ -209,14 +281,15 @@ def parser() -> argparse.ArgumentParser:
     for name, (_, text, positional, required, optional) in STEPS.items():
         command = commands.add_parser(name, help=text, description=text)
         for argument in positional:
-            command.add_argument(argument)
+            command.add_argument(argument, **SEVERAL.get((name, argument), {}))
         for argument in (*required, *optional):
-            command.add_argument(f"--{argument}", type=Path, required=argument in required, metavar="PATH")
+            more = SEVERAL.get((name, argument), {})
+            command.add_argument(f"--{argument}", type=Path, required=argument in required, metavar="PATH", **more)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one step. Faults of input end with one clear message and status 2 (a failed `check`: 1)."""
+    """Run one step. Faults of input end with one clear message and status 2; `check` has 1 and 3 of its own."""
     parsed = parser().parse_args(arguments)
     try:
         result = STEPS[parsed.step][0](parsed, load(parameter_files(parsed.params)))

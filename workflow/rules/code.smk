@@ -1,6 +1,8 @@
 # The modules that decide what a step writes, as in dvc.yaml; tests/test_imports.py compares both with the imports.
 # Reports are made in seconds: any edit of their modules makes all of them again.
-REPORT_CODE = "config/base config/data config/evaluation config/params config/training evaluate/* files report/*"
+REPORT_CODE = (
+    "config/base config/baselines config/data config/evaluation config/params config/training evaluate/* files report/*"
+)
 CODE = {
     "download": "config/base config/data data/archive data/kaggle data/kaggle_client data/phantom files",
     "pack": "config/base config/data data/index data/layout data/pack data/schema",
@@ -17,11 +19,17 @@ CODE = {
     "evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics files",
     "explain": "config/base config/data config/training data/augment data/dataset data/filters data/index explain files "
     "systems/base",
-    "architectures": "architectures config/base config/data config/evaluation config/params config/training files "
+    "baseline": "baselines config/base config/baselines config/data config/evaluation config/training data/index "
+    "evaluate/boundary evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores "
+    "evaluate/statistics files shortcuts",
+    "architectures": "architectures config/base config/baselines config/data config/evaluation config/params config/training files "
     "systems/base",
     "table": f"{REPORT_CODE} data/index",
     "figure": f"{REPORT_CODE} data/filters data/index",
+    "cards": f"{REPORT_CODE} data/index data/layout standards/cards standards/croissant standards/data_card "
+    "standards/evaluation standards/model_card standards/rendering",
     "comparison": f"{REPORT_CODE} data/index",
+    "page": f"{REPORT_CODE} data/index data/pairs page/*",
 }
 
 

@@ -1,4 +1,5 @@
 # Logits on the test images, and from them one row of counts per image: all tables and figures start there.
+# Reference points are scored in the same way.
 
 
 rule predict:
@@ -74,3 +75,26 @@ rule score:
     shell:
         "python -m covidqu score {wildcards.run} --packed {D}/packed --split {SPLIT}"
         " --predictions {input.predictions} --out {R}/runs/{wildcards.run} 2>&1 | tee {log} >&2"
+
+
+# Reference points: predictors that look at no image, classifiers that see no lung. Seconds on one core.
+rule baseline:
+    input:
+        [*PACKED, SPLIT],
+        code=code("baseline"),
+    output:
+        f"{R}/baselines/{{name}}/scores.parquet",
+        f"{R}/baselines/{{name}}/card.json",
+    log:
+        f"logs/{R}/baseline/{{name}}.log",
+    benchmark:
+        f"logs/{R}/baseline/{{name}}.bench.tsv"
+    wildcard_constraints:
+        name=one_of(PARAMS.baselines),
+    conda:
+        "../envs/data.yaml"
+    params:
+        values=lambda w: pick(config, f"baselines.{w.name}"),
+    shell:
+        "python -m covidqu baseline {wildcards.name} --packed {D}/packed --split {SPLIT}"
+        " --out {R}/baselines/{wildcards.name} 2>&1 | tee {log} >&2"

@@ -1,6 +1,9 @@
 # Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
+from covidqu.config.training import deviations
+from covidqu.report.published import SYSTEMS, paper
+
 PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
-REPORT = pick(config, "anchor", "runs", "full_runs", "evaluate", "report")
+REPORT = pick(config, "anchor", "runs", "full_runs", "baselines", "evaluate", "report")
 DESCRIPTION = [
     f"{D}/packed/index.parquet",
     f"{D}/audit/audit.json",
@@ -50,7 +53,33 @@ def figure_files(name):
 
 def table_files(name):
     """What a table reads."""
-    return [*run_files(targets.table_inputs(name, PARAMS)), *data_files(name), *explained(name)]
+    references = [f"{R}/baselines/{baseline}/scores.parquet" for baseline in targets.baseline_inputs(name, PARAMS)]
+    return [*run_files(targets.table_inputs(name, PARAMS)), *references, *data_files(name), *explained(name)]
+
+
+def behind(name):
+    """Runs that a table or figure rests on, those they build on included."""
+    known = targets.tables(PARAMS)
+    return targets.table_inputs(name, PARAMS) if name in known else targets.figure_inputs(name, PARAMS)
+
+
+def state(runs):
+    """Whether runs have the settings of the full ones."""
+    reduced = [run for run in runs if deviations(RUNS[run].model_dump(mode="json"), PARAMS.full(run))]
+    words = "reduced" if reduced else "full" if runs else "no run"
+    return f"{PARAMS.report.title}: {words}" if PARAMS.report.title else words
+
+
+def labels(kind):
+    """What Snakemake's report lists of a table or figure."""
+    return lambda w: {kind: w.name, "runs": state(behind(f"{w.system}/{w.name}"))}
+
+
+def about(w):
+    """System, runs and their state, for the caption in Snakemake's report."""
+    runs = behind(f"{w.system}/{w.name}")
+    source = f"Paper {paper(w.system).paper}, {paper(w.system).name}." if w.system in SYSTEMS else "All systems."
+    return f"{source} Runs: {', '.join(runs) or 'none'}. Settings: {state(runs)}."
 
 
 rule architectures:
@@ -82,7 +111,7 @@ rule table:
             caption="../report/table.rst",
             category="Tables",
             subcategory="{system}",
-            labels={"table": "{name}"},
+            labels=labels("table"),
         ),
         f"{R}/tables/{{system}}/{{name}}.md",
     log:
@@ -93,6 +122,7 @@ rule table:
         "../envs/report.yaml"
     params:
         values=REPORT,
+        about=about,
     shell:
         "python -m covidqu table {wildcards.system}/{wildcards.name} --data {D} --results {R}"
         " --out {R}/tables/{wildcards.system}/{wildcards.name} 2>&1 | tee {log} >&2"
@@ -109,7 +139,7 @@ rule figure:
             caption="../report/figure.rst",
             category="Figures",
             subcategory="{system}",
-            labels={"figure": "{name}"},
+            labels=labels("figure"),
         ),
     log:
         f"logs/{R}/figure/{{system}}/{{name}}.{{kind}}.log",
@@ -119,6 +149,7 @@ rule figure:
         "../envs/report.yaml"
     params:
         values=REPORT,
+        about=about,
     shell:
         "python -m covidqu figure {wildcards.system}/{wildcards.name} --data {D} --results {R}"
         " --out {output} 2>&1 | tee {log} >&2"
@@ -138,6 +169,7 @@ rule comparison:
             f"{R}/comparison.csv",
             caption="../report/comparison.rst",
             category="Comparison",
+            labels=lambda w: {"values": "all papers", "runs": state(targets.comparison_inputs(PARAMS))},
         ),
     log:
         f"logs/{R}/comparison.log",
@@ -149,3 +181,62 @@ rule comparison:
         values=REPORT,
     shell:
         "python -m covidqu comparison --data {D} --results {R} --out {output} 2>&1 | tee {log} >&2"
+
+
+# The cards; a phantom's archive has no release whose hash could be named.
+CARDS = [*expand(f"{R}/runs/{{run}}/README.md", run=RUNS), f"{R}/data-card.md", f"{R}/croissant.json"]
+
+
+rule cards:
+    input:
+        run_files(RUNS),
+        expand(f"{R}/baselines/{{name}}/scores.parquet", name=PARAMS.baselines),
+        f"{R}/architectures.json",
+        DESCRIPTION,
+        PUBLISHED,
+        archive=[f"{D}/raw/covidqu.zip"] if PARAMS.download.source == "phantom" else [],
+        templates=sorted(glob.glob("src/covidqu/standards/templates/*.md")),
+        code=code("cards"),
+    output:
+        CARDS,
+    log:
+        f"logs/{R}/cards.log",
+    benchmark:
+        f"logs/{R}/cards.bench.tsv"
+    conda:
+        "../envs/report.yaml"
+    params:
+        values=pick(
+            config,
+            *("paths", "download", "audit", "split", "anchor", "runs", "full_runs", "baselines", "evaluate", "report"),
+        ),
+    shell:
+        "python -m covidqu cards --data {D} --results {R} --out {R} 2>&1 | tee {log} >&2"
+
+
+# The site shows what is there already; its templates and assets decide on it as its modules do.
+rule page:
+    input:
+        run_files(RUNS),
+        [*PACKED, *DESCRIPTION],
+        expand(f"{R}/tables/{{table}}.{{kind}}", table=targets.tables(PARAMS), kind=["csv", "md"]),
+        [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
+        f"{R}/comparison.csv",
+        expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
+        expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),
+        PUBLISHED,
+        FILES,
+        site=sorted(glob.glob("src/covidqu/page/templates/*") + glob.glob("src/covidqu/page/assets/*")),
+        code=code("page"),
+    output:
+        f"{R}/report/index.html",
+    log:
+        f"logs/{R}/page.log",
+    benchmark:
+        f"logs/{R}/page.bench.tsv"
+    conda:
+        "../envs/report.yaml"
+    params:
+        values=pick(config, *config),
+    shell:
+        "python -m covidqu page --data {D} --results {R} --out {R}/report 2>&1 | tee {log} >&2"

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from covidqu.config.base import Strict, explain
+from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
 from covidqu.config.training import Run, deviations
@@ -43,6 +44,7 @@ class Params(Strict):
     include: list[str]
     full_runs: dict[str, dict[str, Any]]
     explain: list[str]
+    baselines: dict[str, Baseline]
     evaluate: Evaluate
     report: Report
 
@@ -74,6 +76,12 @@ class Params(Strict):
         if name not in self.runs:
             raise ValueError(f"run '{name}' is not in params.yaml; runs are: {', '.join(self.runs)}")
         return self.resolved[name]
+
+    def baseline(self, name: str) -> Baseline:
+        """The settings of one reference point; ValueError names the valid ones."""
+        if name not in self.baselines:
+            raise ValueError(f"baseline '{name}' is not in params.yaml; baselines are: {', '.join(self.baselines)}")
+        return self.baselines[name]
 
 
 def resolve(anchor: dict[str, Any], diff: dict[str, Any], name: str) -> Run:
@@ -163,6 +171,7 @@ def check_graph(params: Params) -> None:
         if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
             raise ValueError(f"runs.{name}.subset: 'lung' has no infection masks and no ROI; set it to infection")
     _check_names(params)
+    _check_sides(params)
     for name in runs:
         _follow(name, runs, params.roi.predicted, ())
 
@@ -186,6 +195,14 @@ def _check_names(params: Params) -> None:
     for name in params.roi.predicted:
         if name not in runs or "lung" not in runs[name].tasks or runs[name].evaluate_px != PX:
             raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output at {PX} px")
+
+
+def _check_sides(params: Params) -> None:
+    """A reference mask must be counted wherever a run's infection is, or it cannot stand beside it."""
+    sides = {run.evaluate_px for run in params.resolved.values() if "infection" in run.tasks} - {PX}
+    for name, baseline in params.baselines.items():
+        if missing := sorted(sides - set(getattr(baseline, "also_px", sides))):
+            raise ValueError(f"baselines.{name}.also_px: runs are evaluated at {missing[0]} px as well; add it")
 
 
 def _follow(name: str, runs: dict[str, Run], predicted: list[str], seen: tuple[str, ...]) -> None:

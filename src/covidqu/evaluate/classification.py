@@ -5,15 +5,13 @@ of a library take minutes. Resamples are those of `statistics` for the same seed
 largest probability; of two classes that is a probability > 0.5.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 from sklearn import metrics
 
 from covidqu.config.evaluation import Bootstrap
-from covidqu.evaluate.statistics import BLOCK, UNDEFINED_SHARE, Interval, resampled_sums
+from covidqu.evaluate.statistics import BLOCK, UNDEFINED_SHARE, Interval, multiplicities, resampled_sums
 
 MULTI_CLASS = ("accuracy", "balanced_accuracy")  # of all classes at once; the others are of one class against the rest
 MEASURES = (*MULTI_CLASS, "sensitivity", "specificity", "auc", "precision", "f1", "mcc")
@@ -152,34 +150,27 @@ def _auc(score: np.ndarray, positive: np.ndarray) -> float:
 def _resampled_auc(score: np.ndarray, positive: np.ndarray, config: Bootstrap) -> np.ndarray:
     """Rank sums (Mann and Whitney): pairs of a positive and a negative image with the larger score, ties one half."""
     order = np.argsort(score, kind="stable")
-    first = np.flatnonzero(np.diff(score[order], prepend=-np.inf))  # of each group of equal scores
-    chosen = positive[order]
+    above, below = order[positive[order]], order[~positive[order]]
+    lower, upper = (np.searchsorted(score[below], score[above], side=side) for side in ("left", "right"))
+    times, step = multiplicities(len(score), config), max(1, BLOCK // max(1, len(score)))
     parts = []
-    for times in _multiplicities(len(score), config):
-        drawn = times[:, order]
-        above = np.add.reduceat(drawn * chosen, first, axis=1, dtype=np.float64)
-        below = np.add.reduceat(drawn * ~chosen, first, axis=1, dtype=np.float64)
-        pairs = (above * (np.cumsum(below, axis=1) - below / 2)).sum(axis=1)
+    for start in range(0, len(times), step):
+        drawn = times[start : start + step]
+        found, others = (drawn[:, columns].astype(np.float64) for columns in (above, below))
+        beaten = np.pad(others.cumsum(axis=1), ((0, 0), (1, 0)))  # negative images among the first k, for each k
+        pairs = np.einsum("ij,ij->i", found, beaten[:, lower] + beaten[:, upper]) / 2
         with np.errstate(invalid="ignore"):
-            parts.append(pairs / (above.sum(axis=1) * below.sum(axis=1)))
-    return np.concatenate(parts)
+            parts.append(pairs / (found.sum(axis=1) * others.sum(axis=1)))
+    return np.concatenate([np.empty(0), *parts])
 
 
-def _multiplicities(n: int, config: Bootstrap) -> Iterator[np.ndarray]:
-    """Blocks (b, n): how often each image is in each resample, with the draws of `statistics.resampled_sums`."""
-    if not n:
-        raise ValueError("no images to resample; report the value as not available")
-    generator, step = np.random.default_rng(config.seed), max(1, BLOCK // n)
-    for start in range(0, config.resamples, step):
-        rows = min(step, config.resamples - start)
-        drawn = generator.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-
-
-def _bounds(name: str, value: float, found: np.ndarray, config: Bootstrap) -> tuple[float, float]:
+def _bounds(name: str, value: float, found: np.ndarray, config: Bootstrap) -> tuple[float | None, float | None]:
     undefined = np.isnan(found)
-    if np.isnan(value) or undefined.mean() > UNDEFINED_SHARE:
-        raise ValueError(f"{name} is undefined in the sample or in {undefined.mean():.1%} of the resamples")
+    if np.isnan(value) or undefined.sum() > UNDEFINED_SHARE * len(found):
+        share = undefined.sum() / max(1, len(found))
+        raise ValueError(f"{name} is undefined in the sample or in {share:.1%} of the resamples")
+    if not len(found):
+        return None, None
     tail = (1 - config.confidence) / 2
     low, high = np.quantile(found[~undefined], [tail, 1 - tail])
     return float(low), float(high)

@@ -105,6 +105,25 @@ def harmonic(a: float, b: float) -> float:
     return 2 * a * b / (a + b)
 
 
+def iou_of(dice: float) -> float:
+    """IoU of one mask, or of pooled pixels, with this Dice; the least mean IoU of images with this mean Dice."""
+    return dice / (2 - dice)
+
+
+def gap(dice: float, iou: float) -> float:
+    """2 J / (1 + J) - D: the Dice that the IoU J has in one mask, or in pooled pixels, minus the stated Dice D.
+
+    0 when both were computed from one set of counts; above 0 when both are means over images or batches that differ
+    (Jensen's inequality: 2 J / (1 + J) is concave); below 0 never, with the same masks and averages.
+    """
+    return 2 * iou / (1 + iou) - dice
+
+
+def spread(dice: float, iou: float) -> float:
+    """SD of Dice over images that puts their mean IoU this far above `iou_of(dice)`, to second order; 0 if below."""
+    return max(0.0, (iou - iou_of(dice)) * (2 - dice) ** 3 / 2) ** 0.5
+
+
 def listed(values: Iterable[float]) -> Value:
     """A single number as it is, several as words."""
     found = list(values)

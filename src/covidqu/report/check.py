@@ -2,11 +2,14 @@
 
 Enters: a folder of expected CSV tables with `tolerances.yaml`, and a folder of regenerated ones; leaves: one printed
 line per difference and the exit status. Rows are found by their key columns, so a moved row is no difference.
+Tables that were not made again are skipped, and skipped is never passed. What is made again without training is in
+`recompute`, where tolerances come from in `tolerances`.
 """
 
 import csv
 import re
 import sys
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,20 +20,30 @@ from covidqu.config.base import Strict, explain
 
 TOLERANCES = "tolerances.yaml"
 NUMBER = re.compile(r"(-?\b\d+(?:\.\d+)?(?:e[-+]?\d+)?\b)")
-NO_TABLES = ("runs", "resume")
+MOVED, NOTHING_CHECKED = 1, 3  # exit status; 2 is a fault of input
 KEYS = ("system", "table", "row", "column")
-Rows = dict[tuple[str, ...], dict[str, str]]
+Key = tuple[str, ...]
+Rows = dict[Key, dict[str, str]]
+Content = tuple[list[str], Rows]  # columns, and rows by key
+Patterns = str | list[str]
 
 
 class Tolerance(Strict):
-    """`absolute` difference allowed in columns that match `column` of tables that match `table` (patterns).
+    """`absolute` difference allowed in the fields whose table, row and column match (one pattern, or one of several).
 
-    null: the field says nothing from machine to machine; only its row must be there.
+    A row is called by its key columns, joined by " / ". null: the field says nothing from machine to machine; only its
+    row must be there.
     """
 
     table: str
-    column: str
+    row: Patterns = "*"
+    column: Patterns
     absolute: float | None = Field(ge=0)
+
+    def covers(self, table: str, row: str, column: str) -> bool:
+        """Whether this entry is about the field."""
+        pairs = ((table, self.table), (row, self.row), (column, self.column))
+        return all(_matches(name, patterns) for name, patterns in pairs)
 
 
 class Tolerances(Strict):
@@ -38,42 +51,63 @@ class Tolerances(Strict):
 
     tolerances: list[Tolerance]
 
-    def of(self, table: str, column: str) -> float | None:
-        """Allowed absolute difference of one column of one table."""
+    def of(self, table: str, key: Key, column: str) -> float | None:
+        """Allowed absolute difference of one field."""
         for item in self.tolerances:
-            if fnmatchcase(table, item.table) and fnmatchcase(column, item.column):
+            if item.covers(table, row_name(key), column):
                 return item.absolute
         return 0.0
 
 
-def check(expected: Path, actual: Path) -> int:
-    """0 when every table of `expected` is in `actual` with the same numbers, else 1; prints each difference.
+@dataclass(frozen=True)
+class Compared:
+    """Differences in words, the number of values compared, and of those left `free` by a tolerance of null."""
 
-    ValueError when `expected` holds no table: a check of nothing would pass.
+    faults: list[str]
+    values: int
+    free: int
+
+
+def check(expected: Path, actual: Path, since: Path | None = None) -> int:
+    """0 when every table of `expected` is in `actual` with the same numbers, 1 when not; prints each difference.
+
+    Tables that are not newer than the file `since` were not made again: they are listed as skipped, and when nothing
+    else is left the status is 3. ValueError when `expected` holds no table: a check of nothing would pass.
     """
-    names = _tables(expected)
+    names = table_names(expected)
     if not names:
         raise ValueError(f"{expected}: holds no CSV table; copy regenerated tables there to set the expectation")
-    allowed = read_tolerances(expected / TOLERANCES)
-    faults, values = [], 0
-    for name in names:
-        if not (actual / f"{name}.csv").is_file():
-            faults.append(f"{name}: table is missing in {actual}")
-            continue
-        found, compared = compare(name, expected / f"{name}.csv", actual / f"{name}.csv", allowed)
-        faults += found
-        values += compared
-    faults += [f"{name}: table is not among the expected ones" for name in _tables(actual) if name not in names]
+    allowed, made = read_tolerances(expected / TOLERANCES), table_names(actual)
+    faults = [f"{name}: table is missing in {actual}" for name in names if name not in made]
+    faults += [f"{name}: table is not among the expected ones" for name in made if name not in names]
+    there = [name for name in names if name in made]
+    old = [name for name in there if since is not None and not _newer(actual / f"{name}.csv", since)]
+    done = {
+        name: compare(name, expected / f"{name}.csv", actual / f"{name}.csv", allowed)
+        for name in there
+        if name not in old
+    }
+    faults += [fault for found in done.values() for fault in found.faults]
     for fault in faults:
         print(fault, file=sys.stderr)
-    print(f"{len(names)} tables, {values} values checked: {len(faults)} differences")
-    return 1 if faults else 0
+    if old:
+        print(f"SKIPPED {len(old)} tables, not made again since {since} was written: {', '.join(old)}")
+    values, free = (sum(getattr(found, what) for found in done.values()) for what in ("values", "free"))
+    left = f", {free} left free by {TOLERANCES}" if free else ""
+    print(f"{len(done)} tables, {values} values checked{left}: {len(faults)} differences")
+    if faults:
+        return MOVED
+    return 0 if done else NOTHING_CHECKED
 
 
-def _tables(folder: Path) -> list[str]:
-    """Names of all tables; histories of runs lie beside the tables and are none."""
-    paths = [path.relative_to(folder) for path in folder.rglob("*.csv")]
-    return sorted(path.with_suffix("").as_posix() for path in paths if path.parts[0] not in NO_TABLES)
+def table_names(folder: Path) -> list[str]:
+    """Names of all tables of a results folder, `comparison` included; histories of runs are none."""
+    paths = [*folder.glob("comparison.csv"), *(folder / "tables").rglob("*.csv")]
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
+
+
+def _newer(path: Path, than: Path) -> bool:
+    return path.stat().st_mtime_ns > than.stat().st_mtime_ns
 
 
 def read_tolerances(path: Path) -> Tolerances:
@@ -86,27 +120,31 @@ def read_tolerances(path: Path) -> Tolerances:
         raise ValueError(f"{path}: {explain(error, Tolerances)}") from None
 
 
-def compare(name: str, expected: Path, actual: Path, allowed: Tolerances) -> tuple[list[str], int]:
-    """Differences between two files of one table, and the number of values compared."""
-    old_columns, old = read_rows(expected)
-    new_columns, new = read_rows(actual)
+def compare(name: str, expected: Path, actual: Path, allowed: Tolerances) -> Compared:
+    """Differences between two CSV files of one table."""
+    return differences(name, read_rows(expected), read_rows(actual), allowed)
+
+
+def differences(name: str, was: Content, now: Content, allowed: Tolerances) -> Compared:
+    """Differences between two tables; only fields that both have are values."""
+    (old_columns, old), (new_columns, new) = was, now
     faults = [f"{name}: column '{c}' is missing" for c in old_columns if c not in new_columns]
     faults += [f"{name}: column '{c}' is new" for c in new_columns if c not in old_columns]
     faults += [f"{name}: row {_words(key)} is missing" for key in old if key not in new]
     faults += [f"{name}: row {_words(key)} is new" for key in new if key not in old]
-    shared = [c for c in old_columns if c in new_columns]
-    values = 0
+    values, free = 0, 0
     for key in (key for key in old if key in new):
-        for column in shared:
-            was, now = old[key][column], new[key][column]
-            tolerance = allowed.of(name, column)
+        for column in (c for c in old_columns if c in new_columns):
+            before, after = old[key][column], new[key][column]
+            tolerance = allowed.of(name, key, column)
             if tolerance is None:
+                free += 1
                 continue
             values += 1
-            if not same(was, now, tolerance):
-                shown = f"'{was}' -> '{now}'"
+            if not same(before, after, tolerance):
+                shown = f"'{before}' -> '{after}'"
                 faults.append(f"{name}: row {_words(key)}: {column} moved: {shown} (tolerance {tolerance:g})")
-    return faults, values
+    return Compared(faults, values, free)
 
 
 def same(was: str, now: str, tolerance: float) -> bool:
@@ -124,7 +162,7 @@ def _close(was: str, now: str, tolerance: float) -> bool:
     return was == now or (not integers and abs(float(was) - float(now)) <= tolerance + 1e-12)
 
 
-def read_rows(path: Path) -> tuple[list[str], Rows]:
+def read_rows(path: Path) -> Content:
     """Columns and rows by key; ValueError when two rows share a key or a line is ragged."""
     with path.open(newline="", encoding="utf-8") as file:
         columns, *lines = list(csv.reader(file)) or [[]]
@@ -141,5 +179,15 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
     return columns, rows
 
 
-def _words(key: tuple[str, ...]) -> str:
+def row_name(key: Key) -> str:
+    """How a tolerance calls a row."""
+    return " / ".join(key)
+
+
+def _matches(name: str, patterns: Patterns) -> bool:
+    several = [patterns] if isinstance(patterns, str) else patterns
+    return any(fnmatchcase(name, pattern) for pattern in several)
+
+
+def _words(key: Key) -> str:
     return " / ".join(f"'{part}'" for part in key)

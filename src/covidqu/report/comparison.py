@@ -24,11 +24,15 @@ NOT_IMPLEMENTED = "no run of this system in this version"
 
 
 def comparison(params: Params, data: Path, results: Path, out: Path) -> None:
+    """Write `out` from what is in the two folders (`write`)."""
+    write(Sources(params, data, results), out)
+
+
+def write(sources: Sources, out: Path) -> None:
     """Write `out`: status `measured`, `setting`, `not run` or `printed only`, the last two with the reason.
 
     `deviations`: how the run behind a number, or one that it starts from, differs from the full run.
     """
-    sources = Sources(params, data, results)
     rows = [row for system in SYSTEMS for row in _of_paper(sources, paper(system))]
     write_text(out, csv_text(rows, COLUMNS))
 
@@ -37,7 +41,8 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
     rows = []
     for short, table in source.tables.items():
         name = f"{source.system}/{short}"
-        cells = {(c.row, c.column): c for c in build(sources, name).cells} if name in BUILDERS else {}
+        found = build(sources, name, with_references=False).cells if name in BUILDERS else []
+        cells = {(c.row, c.column): c for c in found}
         for (row, column), value in table.cells().items():
             cell = cells.get((row, column)) or Cell(row, column)
             status, reason = _status(source, short, cell, name in BUILDERS)

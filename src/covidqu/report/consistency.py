@@ -18,10 +18,12 @@ from covidqu.report.arithmetic import (
     counts_that_fit,
     finding,
     harmonic,
+    iou_of,
     listed,
     mean_by,
     overlap,
     reach,
+    spread,
     totals_that_fit,
 )
 from covidqu.report.cells import Cell
@@ -200,19 +202,15 @@ def paper_002() -> list[Cell]:
 def _lung_means() -> list[Cell]:
     table = "unet-roi/table-3"
     dice, iou, loss = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score", "Loss"))
-    least = reach(_iou, [dice])[0]
+    least = reach(iou_of, [dice])[0]
     word = "possible" if iou.span[1] >= least else "impossible for means over images"
     how = "least mean IoU of images with this mean Dice, d / (2 - d)"
     soft = 1 - loss.value
     words = f"soft Dice is {'below' if soft < dice.value else 'not below'} the printed one of thresholded masks"
     return [
-        finding(f"{table}: Mean IoU Score", "least value", how, _iou(dice.value), word, iou.value),
+        finding(f"{table}: Mean IoU Score", "least value", how, iou_of(dice.value), word, iou.value),
         finding(f"{table}: Mean Loss", "soft Dice", "1 - loss", soft, words, loss.value),
     ]
-
-
-def _iou(dice: float) -> float:
-    return dice / (2 - dice)
 
 
 def _infection_means() -> list[Cell]:
@@ -230,19 +228,18 @@ def _infection_means() -> list[Cell]:
         return (iou.value * total - healthy * blank(d)) / covid
 
     for d in (0.75, 0.775, 0.8):
-        words = f"mean IoU of the COVID-19 images would be {with_iou(d):.3f}, at least {_iou(d):.3f} is needed"
+        words = f"mean IoU of the COVID-19 images would be {with_iou(d):.3f}, at least {iou_of(d):.3f} is needed"
         how = f"blank share of healthy images if COVID-19 Dice is {d:g} and blank counts 1"
         cells.append(finding(row, f"blank share at COVID-19 Dice {d:g}", how, blank(d), words, dice.value))
     grid = [d / 1000 for d in range(1001)]
-    fits = [d for d in grid if 0 <= blank(d) <= 1 and _iou(d) <= with_iou(d) <= d]
+    fits = [d for d in grid if 0 <= blank(d) <= 1 and iou_of(d) <= with_iou(d) <= d]
     words = f"COVID-19 Dice from {fits[0]:.3f} to {fits[-1]:.3f} fits both means" if fits else "no value fits both"
     how = "all d in steps of 0.001 with blank share in [0, 1] and d / (2 - d) <= i <= d"
     cells.append(finding(row, "highest COVID-19 Dice that fits", how, fits[-1] if fits else "none", words, dice.value))
-    spread = ((iou.value - _iou(dice.value)) * (2 - dice.value) ** 3 / 2) ** 0.5
     share = 1 - dice.value / (2 - dice.value / iou.value)
     words = f"as two kinds of images, {share:.0%} of them at Dice 0 and all others at {2 - dice.value / iou.value:.3f}"
     how = "SD of Dice that this gap to IoU needs (second order), were it a mean over COVID-19 images"
-    return [*cells, finding(row, "SD if COVID-19 only", how, spread, words, dice.value)]
+    return [*cells, finding(row, "SD if COVID-19 only", how, spread(dice.value, iou.value), words, dice.value)]
 
 
 def _infection_loss() -> list[Cell]:

@@ -16,14 +16,15 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.config.params import Params
 from covidqu.files import replacing
-from covidqu.report import cam_panels, mask_panels, panels, titles
+from covidqu.report import cam_panels, mask_panels, panels, severity_table, subgroups, titles
 from covidqu.report.architecture_figure import architecture
 from covidqu.report.classification_figures import confusion_matrix, roc
 from covidqu.report.colours import BLUE, CLASS_COLOURS, ORANGE
 from covidqu.report.curve_figures import chosen_curves, curves
 from covidqu.report.published import paper
+from covidqu.report.reliability_figure import reliability_figure
 from covidqu.report.sources import Sources
-from covidqu.report.targets import STATIC_FIGURES, figure_inputs, figures
+from covidqu.report.targets import CBAM, RECON, STATIC_FIGURES, SWIN, figure_inputs, figures
 
 STYLE = {
     "svg.hashsalt": "covidqu",
@@ -179,4 +180,13 @@ DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
     "recon-mtl/figure-4": _network,
     "recon-mtl/figure-5": _of_runs(roc, "ROC on chest X-rays"),
     "recon-mtl/figure-6": _of_runs(mask_panels.overlays, "infection and reconstruction of chest X-rays"),
+    "common/bland-altman": lambda sources, _, runs: severity_table.bland_altman(
+        sources, "Infected share of the annotated lung, COVID-19 test images", runs
+    ),
+    "common/reliability": lambda sources, _, runs: reliability_figure(
+        sources, [SWIN[1], CBAM, RECON], "Calibration of class heads and of infection masks, test images", runs
+    ),
+    "common/dice-by-area": lambda sources, _, runs: subgroups.dice_by_area(
+        sources, "Infection Dice by annotated area, and false infection by class", runs
+    ),
 }

@@ -80,6 +80,8 @@ def cell(
     reason = sources.why_no_run(run)
     if reason:
         return not_run(row, column, reason)
+    if f"{task}_tp" not in sources.scores(run):
+        return not_run(row, column, f"run {run} has no {task} mask")
     config, scores = sources.params.evaluate, at_px(_chosen(sources, run, label, clean), task, px)
     counted = correct or paper
     assert counted is not None, f"{row} / {column}: no protocol"
@@ -179,7 +181,7 @@ def class_cell(
     if reason:
         return not_run(row, column, reason)
     scores, classes, config = sources.scores(run), sources.params.run(run).class_map, sources.params.evaluate.bootstrap
-    if "class_target" not in scores or (label or "COVID-19") not in classes:
+    if "class_logit_0" not in scores or (label or "COVID-19") not in classes:
         return not_run(row, column, f"run {run} tells no {label or 'COVID-19'} apart")
     found, target = classification.of_scores(scores)
     positive = classes[label or "COVID-19"]

@@ -47,7 +47,7 @@ HEADLINES = {
 def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell]]]) -> list[Cell]:
     """One cell per headline, identical to the one in its own table, which `column` names."""
     cells = []
-    built = {table: builders[table](sources) for table in dict.fromkeys(table for table, _, _ in HEADLINES.values())}
+    built = {table: sources.once(builders[table]) for table, _, _ in HEADLINES.values()}
     for label, (table, row, column) in HEADLINES.items():
         found = [cell for cell in built[table] if (cell.row, cell.column) == (row, column)]
         assert len(found) == 1, f"{table} has no cell {row} / {column}"

@@ -118,7 +118,7 @@ def _psnr(sources: Sources, row: str, column: str, run: str, select: Select) -> 
         return by_us
     left_out = by_us.n - each.n
     note = joined(UNKNOWN, f"{left_out} perfect images have no PSNR and are left out of the paper's column")
-    if not np.isfinite([by_us.ci_low, by_us.ci_high]).all():
+    if by_us.ci_low is not None and not np.isfinite([by_us.ci_low, by_us.ci_high]).all():
         by_us = replace(by_us, ci_low=None, ci_high=None)
         note = joined(note, "no interval: resamples without an error have no PSNR")
     return replace(by_us, measured_paper=each.measured_correct, protocol_paper=each.protocol_correct, note=note)

@@ -97,6 +97,8 @@ def _dice_of_all(sources: Sources, row: str, run: str) -> Cell:
     if reason:
         return not_run(row, column, reason)
     scores = sources.scores(run)
+    if "infection_tp" not in scores:
+        return not_run(row, column, f"run {run} has no infection mask")
     soft, how = soft_dice(sources, run, scores)
     note = "half of the images have an empty mask, of which a batch of them scores about 0 unless it is blank"
     return Cell(

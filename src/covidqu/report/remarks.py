@@ -26,6 +26,10 @@ SMOOTH = (
     "The paper's protocol, `img_smooth1`, adds 1 to numerator and denominator of each image's Dice; its overall "
     "numbers weight every image alike. The correct one, `img_covid`, is the mean over images with an annotated mask."
 )
+ORACLE = (
+    "`unet-roi, annotated ROI` sees the annotated lung mask, which nobody has for a new patient; `cbam-mtl` was taught "
+    "COVID-19 and Normal images only, so Non-COVID images are new to it."
+)
 RECALL = "Acc of a class is its recall: the paper prints the same column twice."
 
 REMARKS = {
@@ -92,6 +96,9 @@ REMARKS = {
     "common/overview": [ONE_TRAINING, THREE_SEEDS, SOURCES],
     "common/protocols": [
         "\n".join(protocol_table.definitions()),
+        "The gap 2 IoU / (1 + IoU) - Dice betrays the average: in one mask, and in pooled pixels, IoU gives Dice "
+        "exactly and the gap is 0; means over images or batches leave a gap above 0, the larger the more they differ. "
+        "`common/printed-gap` reads the papers' printed pairs by it.",
         "Of runs that are repeated with other seeds the first is shown.",
         ONE_TRAINING,
     ],
@@ -102,6 +109,73 @@ REMARKS = {
         "trained with different losses, epochs and inputs: this compares runs, not designs.",
         SOURCES,
         ONE_TRAINING,
+    ],
+    "common/pairwise": [
+        "First run minus second, all at 256 x 256 and over the same images: infection Dice (`img_covid`) by Wilcoxon's "
+        "signed-rank test, zero differences ranked (Pratt); false infection (any positive pixel in an image without "
+        "annotated infection) and accuracy by McNemar's test, exact where fewer than 25 images are decided otherwise; "
+        "AUC by DeLong's. Two-sided; Holm adjusts for all pairs asked the same question. Intervals are bootstrap, but "
+        "for AUC. Those of Dice are of the mean, Wilcoxon's test is of ranks: a few images with a large difference "
+        "move the mean and not the ranks, so the two can disagree.",
+        "COVID-19 or not: three-class and two-class heads are brought to the probability of COVID-19 against the rest, "
+        "on images whose label both heads were taught; of three classes the largest probability decides.",
+        "A p value below 0.0001 says that other test images of this kind would hardly turn the difference round. It "
+        "says nothing about another training: one seed each, and runs that differ in loss, epochs and input.",
+        ORACLE,
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/severity": [
+        "Infected pixels as percent of the annotated lung, in percentage points: predicted minus annotated. Limits of "
+        "agreement are bias -+ 1.96 SD of the differences (Bland and Altman); concordance is Lin's. `own lungs`: the "
+        "predicted share is of the predicted lung. Intervals of all are bootstrap over images.",
+        "Over all images half of the annotated shares are 0: correlations there are partly those of telling the "
+        "classes apart. Limits take differences for equally spread along the mean: `common/bland-altman` shows where "
+        "they are not.",
+        ORACLE,
+        ONE_TRAINING,
+    ],
+    "common/calibration": [
+        "ECE is of the decided class. It is a mean of absolute values, so chance alone makes it larger than 0: columns "
+        "`of a calibrated head` have what chance gives (mean and range over simulated truths), and intervals of ECE "
+        "are basic bootstrap ones, which take most of it out and may end below the value; near 0 they promise too "
+        "much. An error inside the range of chance is no evidence of miscalibration. Brier score and log loss have no "
+        "such bias; the Brier score of three classes is their sum (0 to 2), of two it is of one (0 to 1).",
+        "Class heads are judged on images of the classes that they were taught (`n`). Expected area is the sum of a "
+        "mask's probabilities: calibrated masks expect as much infection as is annotated.",
+        "Calibration holds for test images of these sources in these shares, and for no others.",
+        "Of runs that are repeated with other seeds the first is shown.",
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/subgroups": [
+        "Groups hold equal numbers of COVID-19 images, by annotated infected area. Dice of small areas is lower for "
+        "any predictor: the same outline error weighs more. Groups are compared over different images, not paired.",
+        "A near-duplicate is an image above the audit's correlation with one of Train or Val; few images have one, so "
+        "these rows exclude a large effect, not a small one.",
+        ORACLE,
+        ONE_TRAINING,
+    ],
+    "common/boundary": [
+        "HD95: the larger of the two directed 95th percentiles of distances between surfaces, in pixels of 256 x 256, "
+        "over images with a prediction: a run that leaves difficult images blank has a lower one. NSD: share of both "
+        "surfaces within 2 px of the other, 0 without a prediction, over all COVID-19 images. Read them together.",
+        ORACLE,
+        ONE_TRAINING,
+    ],
+    "common/printed-gap": [
+        "2 IoU / (1 + IoU) is the Dice that an IoU has in one mask or in pooled pixels. Means over images or batches "
+        "leave a gap above 0, so a gap tells a pooled pair from an averaged one, not which images were averaged: "
+        "blank images that count 1, or 0, widen it. `common/protocols` has the gaps of our runs.",
+        "A printed value stands for all values that round to it.",
+    ],
+    "common/references": [
+        "Masks stand under each protocol of `common/protocols`, which says what each averages. Classes: the image's "
+        "label map, COVID-19 against the others for the AUC; fitted anew for each map, as class heads are.",
+        "Two annotations: both masks of each pair that the audit lists, identical pictures included. A pair may be "
+        "shifted, cropped, or two radiographs of one patient, which lowers the overlap: annotations of one and the "
+        "same picture agree at least so well.",
+        SOURCES,
     ],
     "common/param-counts": ["Equal counts do not prove equal networks: shifts, heads and wiring have no parameters."],
     "common/published-consistency": [

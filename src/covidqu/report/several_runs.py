@@ -26,14 +26,16 @@ def over_seeds(sources: Sources, run: str, make: Callable[[str], Cell]) -> Cell:
     training is not that of their mean. With one, its own cell.
     """
     names = sources.params.seeds(run) or [run]
-    cells = [make(name) for name in names]
+    with sources.without_intervals():
+        cells = [make(name) for name in names]
     found = [cell for cell in cells if cell.measured]
     absent = [name for name, cell in zip(names, cells, strict=True) if not cell.measured]
     if not found:
         return cells[0]
     without = f"without {', '.join(absent)}" if absent else ""
     if len(found) == 1:
-        return replace(found[0], note=joined(found[0].note, without))
+        whole = make(next(name for name, cell in zip(names, cells, strict=True) if cell.measured))
+        return replace(whole, note=joined(whole.note, without))
     by_paper, by_us = ([getattr(c, key) for c in found] for key in ("measured_paper", "measured_correct"))
     values = by_paper if by_us[0] is None else by_us
     spread = f"SD {stdev(values):.4g} over {len(found)} seeds, from {min(values):.4g} to {max(values):.4g}"
@@ -77,9 +79,7 @@ def difference_cell(
     reason = sources.why_no_run(run_a) or sources.why_no_run(run_b)
     if reason:
         return not_run(row, column, reason)
-    frames = [sources.scores(run).set_index("id", drop=False) for run in (run_a, run_b)]
-    both = frames[0].index.intersection(frames[1].index, sort=False)
-    a, b = (frame.loc[both] for frame in frames)
+    a, b = on_shared_images(sources, run_a, run_b)
     config = sources.params.evaluate.bootstrap
     try:
         if task == "class":
@@ -92,6 +92,13 @@ def difference_cell(
         return not_run(row, column, str(error))
     words = joined(note, f"{run_a} minus {run_b}, paired over images")
     return measured(sources, row, column, run_a, found, protocol, n=n, scale=scale, note=words)
+
+
+def on_shared_images(sources: Sources, run_a: str, run_b: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of two runs on the images that both were tested on, in the same order, indexed by id."""
+    a, b = (sources.scores(run).set_index("id", drop=False) for run in (run_a, run_b))
+    both = a.index.intersection(b.index, sort=False)
+    return a.loc[both], b.loc[both]
 
 
 def _masks(

@@ -4,9 +4,11 @@ Enters: `Params` and the two folders; leaves: frames and dicts, None for what is
 """
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from covidqu.config.data import PX
 from covidqu.config.params import Params, resolve
 from covidqu.data.index import IMAGES, INDEX
 
+Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
 OPTIONAL = "workflow/overlays/optional.yaml"
 
@@ -25,6 +28,27 @@ class Sources:
     def __init__(self, params: Params, data: Path, results: Path) -> None:
         self.params, self.data, self.results = params, data, results
         self.scores, self.card, self.explain = cache(self._scores), cache(self._card), cache(self._explain)
+        self.baseline = cache(self._baseline)
+        self._made: dict[Callable[[Sources], Any], Any] = {}
+
+    def once(self, make: Callable[["Sources"], Made]) -> Made:
+        """`make(self)`, made at the first call: tables that show cells of other tables share them."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    @contextmanager
+    def without_intervals(self) -> Iterator[None]:
+        """Inside, cells are made without bounds: 0 resamples, for values of which only the mean is shown."""
+        whole = self.params
+        evaluate = whole.evaluate
+        bootstrap = evaluate.bootstrap.model_copy(update={"resamples": 0})
+        plain = evaluate.model_copy(update={"bootstrap": bootstrap})
+        self.params = whole.model_copy(update={"evaluate": plain})
+        try:
+            yield
+        finally:
+            self.params = whole
 
     @cached_property
     def index(self) -> pd.DataFrame | None:
@@ -79,6 +103,11 @@ class Sources:
         vain = f", up-sampled {PX} px originals add no information" if large else ""
         return f": off by default{vain} ({OPTIONAL} switches it on)"
 
+    def why_no_baseline(self, name: str) -> str | None:
+        """Why a reference point has no numbers; None when it has."""
+        path = self.results / "baselines" / name / "scores.parquet"
+        return None if path.is_file() else f"baseline {name} has no scores.parquet"
+
     def has_card(self, run: str) -> bool:
         """Whether it is known how a run was trained, scored or not."""
         return run in self.params.runs and (self.folder(run) / "card.json").is_file()
@@ -90,6 +119,10 @@ class Sources:
     def _scores(self, run: str) -> pd.DataFrame:
         """One row per test image; ask `why_no_run` first."""
         return pd.read_parquet(self.folder(run) / "scores.parquet")
+
+    def _baseline(self, name: str) -> pd.DataFrame:
+        """One row per test image of a reference point; ask `why_no_baseline` first."""
+        return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
 
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""

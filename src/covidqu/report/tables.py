@@ -1,8 +1,8 @@
 """Step `table`: one table as CSV and Markdown.
 
 Enters: the data folder (index, audit, splits) and the results folder (scores, cards, histories, explained runs,
-architectures); leaves: `out`.csv and `out`.md. `build` gives the same table to the comparison, so that numbers cannot
-differ between the two. A module with tables of its own lists them in a dict `TABLES`.
+architectures, baselines); leaves: `out`.csv and `out`.md. `build` gives the same table to the comparison, so that
+numbers cannot differ between the two. A module with tables of its own lists them in a dict `TABLES`.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,32 @@ from pathlib import Path
 from covidqu.config.params import Params
 from covidqu.report import (
     audits,
+    boundary_table,
+    calibration_table,
     consistency,
     cross_system,
     data_tables,
     leakage,
     overview,
+    pairwise,
     paper_000,
     paper_001,
     paper_002,
     paper_003,
     paper_004,
     param_counts,
+    printed_gap,
     protocol_table,
+    reference_table,
+    references,
     remarks,
+    severity_table,
+    subgroups,
     titles,
 )
 from covidqu.report.cells import Cell, Table, write
 from covidqu.report.sources import Sources
-from covidqu.report.targets import CBAM, table_inputs
+from covidqu.report.targets import CBAM, WITH_REFERENCES, table_inputs
 
 BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "swin-dual/table-1": lambda s: data_tables.split_by_class(s, "swin-dual/table-1", "lung"),
@@ -48,7 +56,14 @@ BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     **paper_004.TABLES,
     **param_counts.TABLES,
     **consistency.TABLES,
+    **printed_gap.TABLES,
     **cross_system.TABLES,
+    **reference_table.TABLES,
+    **pairwise.TABLES,
+    **severity_table.TABLES,
+    **calibration_table.TABLES,
+    **subgroups.TABLES,
+    **boundary_table.TABLES,
     **audits.TABLES,
     "common/data": data_tables.data_facts,
     "common/leakage": leakage.leakage,
@@ -61,6 +76,13 @@ CAPTIONS = {
     "common/leakage": "Duplicates across splits, and what they are worth to each run",
     "common/protocols": "Every infection run under every protocol, on the same test images",
     "common/cross-system": "The five systems on the same test images of the infection subset",
+    "common/references": "What to expect without a network, and from a second annotation, on the same test images",
+    "common/pairwise": "Every pair of the systems' headline runs on the same test images, with paired tests",
+    "common/severity": "Infected share of the lung, predicted against annotated",
+    "common/calibration": "Do the probabilities of class heads and infection masks mean what they say?",
+    "common/subgroups": "The headline runs by infected area, class and near-duplicates",
+    "common/boundary": "Distances between predicted and annotated outlines of infection, COVID-19 images",
+    "common/printed-gap": "What printed pairs of Dice and IoU say of their averages; arithmetic, nothing measured",
     "common/param-counts": "Parameters of each network, as configured and with the paper's settings",
     "common/published-consistency": "Do the printed numbers fit each other? Arithmetic on the papers, nothing measured",
     "audit/000-mask-channel": "Does the class head of paper 000 read masks, or what is hidden in them?",
@@ -71,15 +93,18 @@ CAPTIONS = {
 SETTINGS = {"unetpp-b3/table-1": paper_001.RUN, "cbam-mtl/table-5": CBAM}  # tables that show the settings of a run
 
 
-def build(sources: Sources, name: str) -> Table:
-    """The table `{system}/{name}`; ValueError names the tables that exist."""
+def build(sources: Sources, name: str, *, with_references: bool = True) -> Table:
+    """The table `{system}/{name}`, with its reference rows or without; ValueError names the tables that exist."""
     runs = table_inputs(name, sources.params)
     assert name in BUILDERS, f"{name}: a target without a builder"
     if name in CAPTIONS:
         heading = titles.with_deviations(sources, CAPTIONS[name], runs)
     else:
         heading = titles.title(sources, name, runs, SETTINGS.get(name))
-    return Table(name, heading, BUILDERS[name](sources), remarks.REMARKS.get(name, []))
+    cells, words = sources.once(BUILDERS[name]), remarks.REMARKS.get(name, [])
+    if with_references and name in WITH_REFERENCES:
+        cells, words = [*cells, *references.beside(sources, name, BUILDERS[name])], [*words, references.REMARK]
+    return Table(name, heading, cells, words)
 
 
 def table(name: str, params: Params, data: Path, results: Path, out: Path) -> None:

@@ -4,12 +4,27 @@ Enters: `Params`; leaves: `tables(params) -> list of names`, `figures(params) ->
 `table_inputs` / `figure_inputs` (runs whose scores.parquet, card.json and history.csv are read), `explain_inputs` (runs
 whose explain.parquet is read), `figure_predictions` and `figure_cams` (runs whose predictions.npz, cam.npz are shown),
 `figure_rois` (sources whose roi/{source}.npy is shown), `needs_data` (packed/index.parquet, audit/{audit.json,
-duplicates.parquet}, split.parquet), `needs_images` (the packed arrays) and `needs_architectures` (architectures.json).
+duplicates.parquet}, split.parquet), `needs_images` (the packed arrays), `needs_architectures` (architectures.json) and
+`baseline_inputs` (baselines whose scores.parquet a table reads).
 A run that is absent from `params.runs` is never an input: its cells say "not run", and its figures are not drawn.
 Lists below hold base runs; their repetitions with other seeds follow from the parameters.
 """
 
+from typing import NamedTuple
+
 from covidqu.config.params import Params
+
+
+class Place(NamedTuple):
+    """Where a table's reference rows stand: `gives` of the baselines that are shown, the runs whose place they take.
+
+    `one_row`: rows are runs, so that a reference is one row; else it has each row of the runs.
+    """
+
+    gives: tuple[str, ...]
+    runs: tuple[str, ...]
+    one_row: bool = False
+
 
 SWIN = ("swin-dual-lung", "swin-dual-infection")
 UNET_ROI = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
@@ -54,8 +69,14 @@ STATIC_TABLES = {  # name: runs that the table reports on
     "common/data": (),
     "common/overview": (*UNET_ROI, "unetpp-b3", *SWIN, CBAM, RECON),
     "common/cross-system": HEADLINES,
+    "common/pairwise": HEADLINES,
+    "common/severity": HEADLINES,
+    "common/subgroups": HEADLINES,
+    "common/boundary": HEADLINES,
+    "common/references": (),
     "common/param-counts": (),
     "common/published-consistency": (),
+    "common/printed-gap": (),
     "audit/000-mask-channel": SWIN,
     "audit/000-fp-healthy": SWIN[1:],
     "audit/002-roi-source": UNET_ROI[1:],
@@ -84,16 +105,32 @@ STATIC_FIGURES = {  # name: suffix of the file, runs without which there is no f
     "recon-mtl/figure-4": ("svg", (RECON,)),
     "recon-mtl/figure-5": ("svg", RECON_CLASS),
     "recon-mtl/figure-6": ("png", (RECON, "recon-mtl-unet")),
+    "common/bland-altman": ("svg", HEADLINES),
+    "common/reliability": ("svg", HEADLINES),
+    "common/dice-by-area": ("svg", HEADLINES),
 }
+ONE_SEED = ("common/pairwise", "common/severity", "common/subgroups", "common/boundary")  # of runs that are repeated
 WITH_DATA = (
     *("swin-dual/table-1", "swin-dual/table-2", "swin-dual/table-3", "unetpp-b3/data", "unetpp-b3/text"),
     *("unet-roi/table-1", "unet-roi/table-2", "cbam-mtl/table-2", "recon-mtl/table-1", "common/data"),
-    *("common/leakage", "unetpp-b3/figure-1", "unetpp-b3/figure-2", "unet-roi/figure-1", "recon-mtl/figure-3"),
+    *(
+        "common/leakage",
+        "common/references",
+        "unetpp-b3/figure-1",
+        "unetpp-b3/figure-2",
+        "unet-roi/figure-1",
+        "recon-mtl/figure-3",
+    ),
     *("swin-dual/figure-6", "swin-dual/figure-9", "cbam-mtl/figure-3", "cbam-mtl/figure-4", "recon-mtl/figure-6"),
 )
-WITH_IMAGES = ("swin-dual/table-3", *(name for name, (suffix, _) in STATIC_FIGURES.items() if suffix == "png"))
+WITH_IMAGES = (
+    "swin-dual/table-3",
+    "common/references",
+    *(name for name, (suffix, _) in STATIC_FIGURES.items() if suffix == "png"),
+)
 WITHOUT_PREDICTIONS = (
     "swin-dual/table-3",
+    "common/references",
     "unetpp-b3/figure-2",
     "cbam-mtl/figure-4",
 )  # images, and what is not predicted
@@ -105,11 +142,25 @@ WITH_ARCHITECTURES = (
 ONLY_ARCHITECTURES = WITH_ARCHITECTURES[2:]  # figures that read nothing of a run
 WITH_EXPLAIN = ("audit/000-mask-channel", "cbam-mtl/figure-4")
 WITH_CAMS = ("cbam-mtl/figure-4",)
+MASK, CLASS = "infection", "class"
+WITH_REFERENCES = {
+    "swin-dual/table-4": Place((CLASS,), SWIN[:1]),
+    "swin-dual/table-5": Place((MASK, CLASS), SWIN[1:]),
+    "swin-dual/text": Place((MASK, CLASS), SWIN),
+    "unetpp-b3/table-2": Place((MASK,), ("unetpp-b3",)),
+    "unetpp-b3/table-3": Place((MASK,), ("unetpp-b3",)),
+    "unet-roi/table-4": Place((MASK,), UNET_ROI[1:2]),
+    **{f"cbam-mtl/table-{number}": Place((MASK,), (CBAM,), one_row=True) for number in (3, 6, 8)},
+    **{f"cbam-mtl/table-{number}": Place((CLASS,), (CBAM,), one_row=True) for number in (4, 7, 9)},
+    "recon-mtl/table-2": Place((MASK, CLASS), (RECON,), one_row=True),
+    "recon-mtl/text": Place((CLASS,), (RECON,)),
+    "common/cross-system": Place((MASK, CLASS), (RECON,), one_row=True),
+}
 
 
 def tables(params: Params) -> list[str]:
     """All table names, `{system}/{name}`."""
-    return [*STATIC_TABLES, "common/leakage", "common/protocols"]
+    return [*STATIC_TABLES, "common/leakage", "common/protocols", "common/calibration"]
 
 
 def figures(params: Params) -> dict[str, str]:
@@ -132,7 +183,16 @@ def table_inputs(name: str, params: Params) -> list[str]:
         return lineage(params, params.base_runs)
     if name == "common/protocols":
         return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
+    if name == "common/calibration":
+        return lineage(params, calibrated(params))
+    if name in ONE_SEED:
+        return lineage(params, _present(params, STATIC_TABLES[name]))
     return lineage(params, with_seeds(params, STATIC_TABLES[name]))
+
+
+def calibrated(params: Params) -> list[str]:
+    """Base runs that give probabilities of classes or of infection."""
+    return [run for run in params.base_runs if {"class", "infection"} & set(params.run(run).tasks)]
 
 
 def figure_inputs(name: str, params: Params) -> list[str]:
@@ -144,6 +204,14 @@ def figure_inputs(name: str, params: Params) -> list[str]:
     if name in ONLY_ARCHITECTURES:
         return []
     return lineage(params, _present(params, STATIC_FIGURES[name][1]))
+
+
+def baseline_inputs(name: str, params: Params) -> list[str]:
+    """Baselines whose scores.parquet `table` reads; the comparison has no row of theirs and reads none."""
+    if name == "common/references":
+        return list(params.baselines)
+    gives = WITH_REFERENCES[name].gives if name in WITH_REFERENCES else ()
+    return [baseline for baseline, config in params.baselines.items() if config.gives in gives]
 
 
 def explain_inputs(name: str, params: Params) -> list[str]:

@@ -1,0 +1,1 @@
+"""The report site: pages that show the built tables, figures and cards; nothing is measured here."""

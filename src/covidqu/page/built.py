@@ -1,0 +1,200 @@
+"""Tables and figures as the pipeline wrote them: a results folder in, records for the templates out.
+
+Nothing is computed here but the verdict on each row: see `verdict`.
+"""
+
+import csv
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from covidqu.page.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
+from covidqu.report import targets
+from covidqu.report.cells import COLUMNS, NOT_RUN
+from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.sources import Sources
+from covidqu.report.tables import CAPTIONS
+
+LONG = 14  # rows from which a table has a filter box
+SHOWS_PATIENTS = "it shows patients' images and is made where the data are; not in this results folder"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the CSV, its texts unchanged, and the verdict on it.
+
+    `decimals` to show at least; `elsewhere`: why the printed value is of other images, if it is.
+    """
+
+    cells: dict[str, str]
+    verdict: Verdict | None
+    decimals: int
+    elsewhere: str
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells[column]
+
+    @property
+    def not_run(self) -> str:
+        """Why nothing was measured; empty where something was."""
+        note = self.cells["note"]
+        return note.removeprefix(NOT_RUN) if note.startswith(NOT_RUN) else ""
+
+
+@dataclass(frozen=True)
+class BuiltTable:
+    """A table with its heading taken apart: `caption`, then the `deviations` of the runs behind it."""
+
+    name: str
+    caption: str
+    deviations: list[str]
+    rows: list[Row]
+    remarks: list[str]
+    columns: list[str] = field(default_factory=list)  # of the paper's own layout
+
+    @property
+    def anchor(self) -> str:
+        """Name of the table's place in its page."""
+        return self.name.replace("/", "-")
+
+    @property
+    def csv(self) -> str:
+        """Where the site keeps the file."""
+        return f"tables/{self.name}.csv"
+
+    @property
+    def long(self) -> bool:
+        """Whether a filter box is of use."""
+        return len(self.rows) >= LONG
+
+    def holds(self, column: str) -> bool:
+        """Whether any row has something there."""
+        return any(row[column] for row in self.rows)
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a verdict on any row."""
+        return any(row.verdict for row in self.rows)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a number of ours in any row."""
+        return self.holds("measured_paper") or self.holds("measured_correct")
+
+    @property
+    def not_run(self) -> list[str]:
+        """Why values are missing, each reason once."""
+        return list(dict.fromkeys(row.not_run for row in self.rows if row.not_run))
+
+    @property
+    def not_comparable(self) -> list[str]:
+        """Why printed values of the table are not comparable, each reason once."""
+        found = [row.verdict.reason for row in self.rows if row.verdict and row.verdict.word == NOT_COMPARABLE]
+        return list(dict.fromkeys(found))
+
+    @property
+    def layout(self) -> list[tuple[str, list[Row | None]]]:
+        """The paper's own rows and columns, for a table of at least two columns; empty for others."""
+        if len(self.columns) < 2:
+            return []
+        cells = {(row["row"], row["column"]): row for row in self.rows if row["published"]}
+        labels = dict.fromkeys(label for label, _ in cells)
+        return [(label, [cells.get((label, column)) for column in self.columns]) for label in labels]
+
+
+@dataclass(frozen=True)
+class BuiltFigure:
+    """`file`: path in the site, None where the figure is not there, for `reason`."""
+
+    name: str
+    label: str
+    caption: str
+    file: str | None
+    reason: str = ""
+
+
+def table(sources: Sources, name: str) -> BuiltTable | None:
+    """One built table; None where it was not built. ValueError for a CSV file without the columns of a table."""
+    path = sources.results / "tables" / f"{name}.csv"
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    lost = [column for column in COLUMNS if records and column not in records[0]]
+    if lost:
+        raise ValueError(f"{path}: no column {', '.join(lost)}; build the table again with the `table` step")
+    heading, remarks = _heading(path.with_suffix(".md"))
+    caption, deviations = _taken_apart(sources, name, heading)
+    decimals, system = printed_decimals(name), name.split("/", maxsplit=1)[0]
+    rows = [_row(sources, system, record, decimals.get(record["column"])) for record in records]
+    return BuiltTable(name, caption, deviations, rows, remarks, _columns(name))
+
+
+def _row(sources: Sources, system: str, record: dict[str, str], decimals: int | None) -> Row:
+    """Verdicts are for the papers' own tables: others repeat printed values beside numbers of another meaning."""
+    elsewhere = other_images(sources, system, record["run"])
+    verdict = judge(record, decimals, elsewhere) if system in SYSTEMS else None
+    return Row(record, verdict, max(3, decimals or 0), elsewhere)
+
+
+def _columns(name: str) -> list[str]:
+    system, short = name.split("/", 1)
+    return paper(system).tables[short].columns if system in SYSTEMS else []
+
+
+def _heading(path: Path) -> tuple[str, list[str]]:
+    """Title and remarks of a table, from its Markdown file; the table itself is read from the CSV."""
+    if not path.is_file():
+        raise ValueError(f"{path}: missing beside its CSV file; build the table again with the `table` step")
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    return first.removeprefix("# "), [line for line in lines if line and not line.startswith("|")]
+
+
+def _taken_apart(sources: Sources, name: str, heading: str) -> tuple[str, list[str]]:
+    system, short = name.split("/", 1)
+    known = CAPTIONS[name] if name in CAPTIONS else paper(system).tables[short].caption
+    before, found, after = heading.partition(known)
+    prefix = sources.params.report.title
+    caption = f"{before}{found}".removeprefix(f"{prefix} - " if prefix else "")
+    if system in SYSTEMS:  # its page names the paper
+        numbered = re.fullmatch(r"table-(\d+)", short)
+        caption = f"Table {numbered[1]}: {known}" if numbered else known[0].upper() + known[1:]
+    return caption, after.removeprefix(" - ").split(" - ") if after else []
+
+
+def tables(sources: Sources, group: str) -> tuple[list[BuiltTable], list[str]]:
+    """The built tables of one folder in the order of the targets, and the names of those that were not built."""
+    names = [name for name in targets.tables(sources.params) if name.split("/")[0] == group]
+    if group in SYSTEMS:
+        order = [f"{group}/{short}" for short in paper(group).tables]
+        names.sort(key=lambda name: order.index(name) if name in order else len(order))
+    found = {name: table(sources, name) for name in names}
+    return [built for built in found.values() if built], [name for name, built in found.items() if not built]
+
+
+def figures(sources: Sources, group: str) -> list[BuiltFigure]:
+    """The figures of one folder: those of a paper in its order, then those that only this project draws."""
+    known = paper(group).figures if group in SYSTEMS else {}
+    made = [name for name in targets.figures(sources.params) if name.split("/")[0] == group]
+    return [_figure(sources, name, known) for name in sorted(made, key=lambda name: _place(name, known))]
+
+
+def _place(name: str, known: dict[str, str]) -> tuple[int, str]:
+    short = name.split("/")[1]
+    if short.startswith("figure"):
+        return int(short.split("-")[1]), short
+    return (1000 if short.startswith("curves") else 0), short
+
+
+def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
+    short = name.split("/")[1]
+    suffix = targets.figures(sources.params)[name]
+    place = f"figures/{name}.{suffix}"
+    words = "; ".join(text for key, text in known.items() if key.rstrip("abc") == short)
+    if short.startswith("curves-"):
+        label, words = "Training", short.removeprefix("curves-")
+    else:
+        label = short.replace("-", " ").capitalize()
+    if (sources.results / place).is_file():
+        return BuiltFigure(name, label, words, place)
+    return BuiltFigure(name, label, words, None, SHOWS_PATIENTS if suffix == "png" else "it was not drawn")

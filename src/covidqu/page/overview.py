@@ -1,0 +1,107 @@
+"""Page index.html: what this is, the headline numbers, every printed value counted by verdict, and the runs' state.
+
+Enters: the built table common/overview, comparison.csv and the cards; leaves: values for the template.
+"""
+
+import csv
+from typing import Any
+
+from covidqu.page import charts
+from covidqu.page.built import BuiltTable, Row, table
+from covidqu.page.numbers import shown
+from covidqu.page.pages import paper_file
+from covidqu.page.runs import RunState, by_system
+from covidqu.page.verdict import MISSING, WORDS, judge, other_images, printed_decimals, rounded
+from covidqu.report.overview import HEADLINES
+from covidqu.report.paper_001 import A_SETTING
+from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.sources import Sources
+
+PRINTED_ONLY = "printed only"  # status in comparison.csv: nothing of this project could measure it
+
+
+def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
+    """Values of the template; what was not built is None."""
+    built = _headlines(sources)
+    places = {label: name for label, (name, _, _) in HEADLINES.items()}
+    return {
+        "table": built,
+        "links": {
+            label: f"{paper_file(name.split('/')[0])}#{name.replace('/', '-')}" for label, name in places.items()
+        },
+        "chart": charts.embedded(charts.headlines(_points(built))) if built else None,
+        "confidence": f"{100 * sources.params.evaluate.bootstrap.confidence:g}",
+        "papers": _by_paper(sources),
+        "words": [*WORDS, PRINTED_ONLY],
+        "runs": by_system(runs),
+        "reduced_runs": {run.name for run in runs if run.card and run.changed},
+    }
+
+
+def _headlines(sources: Sources) -> BuiltTable | None:
+    """The overview; a verdict there knows how many decimals the paper's own table prints."""
+    built = table(sources, "common/overview")
+    if built is None:
+        return None
+    rows = []
+    for row in built.rows:
+        name, _, column = HEADLINES.get(row["row"], (row["column"], "", ""))
+        decimals = printed_decimals(name).get(column)
+        why = other_images(sources, name.split("/")[0], row["run"])
+        rows.append(Row(row.cells, judge(row.cells, decimals, why), max(3, decimals or 0), why))
+    return BuiltTable(built.name, built.caption, built.deviations, rows, built.remarks)
+
+
+def _points(built: BuiltTable) -> list[dict[str, Any]]:
+    """Dots of the chart, in percent; the text of a dot is as in the table."""
+    found = []
+    for row in built.rows:
+        factor = 1.0 if "percent" in row["row"] else 100.0
+        label = row["row"].replace(", percent", "").replace(" (printed: CT)", "")
+        printed = charts.OTHER if row.elsewhere else charts.PRINTED
+        sides = (
+            (0, printed, row["published"], "", ""),
+            (1, charts.PAPER, row["measured_paper"], "", ""),
+            (2, charts.CORRECT, row["measured_correct"], row["ci_low"], row["ci_high"]),
+        )
+        for lane, kind, text, low, high in sides:
+            value = rounded(text) if text else None
+            if value is None:
+                continue
+            dot = {"label": label, "kind": kind, "lane": lane, "percent": factor * value.value}
+            dot["shown"] = shown(text, row.decimals)
+            if low and high:
+                dot |= {"low": factor * float(low), "high": factor * float(high)}
+                dot["shown"] += f" [{shown(low)}, {shown(high)}]"
+            found.append(dot)
+    return found
+
+
+def _by_paper(sources: Sources) -> list[dict[str, Any]]:
+    """Per paper: how many values it prints, and how many of them have which verdict."""
+    path = sources.results / "comparison.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    decimals = {name: printed_decimals(name) for name in {f"{r['system']}/{r['table']}" for r in records}}
+    found = []
+    for system in SYSTEMS:
+        rows = [record for record in records if record["system"] == system]
+        words = [_word(sources, record, decimals[f"{system}/{record['table']}"]) for record in rows]
+        counts = {word: words.count(word) for word in (*WORDS, PRINTED_ONLY)}
+        found.append({"paper": paper(system), "file": paper_file(system), "values": len(rows), "counts": counts})
+    return found
+
+
+def _word(sources: Sources, record: dict[str, str], decimals: dict[str, int]) -> str:
+    if record["status"] == PRINTED_ONLY:
+        return PRINTED_ONLY
+    why = other_images(sources, record["system"], record["run"])
+    found = judge(record | {"note": _note(record)}, decimals.get(record["column"]), why)
+    return found.word if found else MISSING
+
+
+def _note(record: dict[str, str]) -> str:
+    """comparison.csv has a status where a table has a note."""
+    return A_SETTING if record["status"] == "setting" else record["reason"]

@@ -1,0 +1,149 @@
+"""Step `page`: the report as a static site that needs neither server nor network.
+
+Enters: the data folder (index, audit, packed images; optional), the results folder (tables, figures, comparison.csv,
+cards, histories) and the parameter files; leaves: the folder `out`, written under a temporary name and then renamed, so
+that a build that fails leaves the site that was there.
+"""
+
+import re
+import shutil
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from markupsafe import Markup, escape
+
+from covidqu.config.params import Params
+from covidqu.page import audit, cases, charts, curves, methods, overview, pages
+from covidqu.page.built import BuiltFigure, figures, tables
+from covidqu.page.folder import replacing_folder
+from covidqu.page.numbers import number, printed
+from covidqu.page.runs import RunState, by_system, reduced, states
+from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.sources import Sources
+
+ELSEWHERE = ("common/overview", "common/data", "common/leakage")  # tables with a place on another page
+
+
+def page(params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None) -> None:
+    """Write the site to `out`; `settings`: the parameter files, kept beside it.
+
+    ValueError where the results folder has no tables, or `out` holds something that is not a report.
+    """
+    if not (results / "tables").is_dir():
+        raise ValueError(f"{results}/tables: no such folder; run the pipeline first")
+    sources = Sources(params, data, results)
+    with replacing_folder(out) as part:
+        _keep(sources, part, settings or [])
+        _assets(part)
+        _write(sources, part)
+
+
+def _keep(sources: Sources, out: Path, settings: list[Path]) -> None:
+    """Copies of what the pages link to: tables, figures, the comparison, the settings."""
+    for folder, kinds in (("tables", ("*.csv",)), ("figures", ("*.svg", "*.png"))):
+        for kind in kinds:
+            for file in sorted((sources.results / folder).rglob(kind)):
+                target = out / folder / file.relative_to(sources.results / folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+    comparison = sources.results / "comparison.csv"
+    if comparison.is_file():
+        shutil.copyfile(comparison, out / "tables" / comparison.name)
+    (out / "settings").mkdir()
+    for file in settings:
+        shutil.copyfile(file, out / "settings" / file.name)
+    merged = yaml.safe_dump(sources.params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (out / "settings" / "merged.yaml").write_text(merged, encoding="utf-8")
+
+
+def _assets(out: Path) -> None:
+    """Style, scripts, and Vega once for all charts."""
+    target = out / "assets"
+    target.mkdir()
+    for asset in (resources("covidqu.page") / "assets").iterdir():
+        (target / asset.name).write_bytes(asset.read_bytes())
+    (target / "vega.js").write_text(charts.bundle(), encoding="utf-8")
+
+
+def _write(sources: Sources, out: Path) -> None:
+    runs = states(sources)
+    environment = _environment()
+    shared = {"pages": pages.pages(), "reduced": reduced(sources.params, runs)}
+    contents: dict[pages.Page, dict[str, Any]] = {
+        pages.OVERVIEW: overview.context(sources, runs),
+        pages.STATISTICS: _statistics(sources),
+        pages.CASES: cases.write(sources, out),
+        pages.CURVES: curves.context(sources, runs),
+        pages.DATA: audit.context(sources, out),
+        pages.METHODS: methods.context(sources.params, runs),
+        pages.PROVENANCE: _provenance(runs, out),
+    }
+    contents |= {pages.paper_page(system): _paper(sources, system, runs) for system in SYSTEMS}
+    for one, values in contents.items():
+        text = environment.get_template(one.template).render(page=one, **shared, **values)
+        (out / one.file).write_text(text, encoding="utf-8")
+
+
+def _paper(sources: Sources, system: str, runs: list[RunState]) -> dict[str, Any]:
+    """A paper's page: its tables and figures in its order, then the training of its runs."""
+    built, missing = tables(sources, system)
+    drawn = figures(sources, system)
+    return {
+        "paper": paper(system),
+        "tables": built,
+        "missing": missing,
+        "figures": [figure for figure in drawn if not _training(figure)],
+        "training": [figure for figure in drawn if _training(figure)],
+        "undrawn": _undrawn(system, drawn),
+        "runs": by_system(runs).get(system, []),
+    }
+
+
+def _training(figure: BuiltFigure) -> bool:
+    return "/curves-" in figure.name
+
+
+def _undrawn(system: str, drawn: list[BuiltFigure]) -> dict[str, str]:
+    """Figures of the paper without a counterpart here: label -> what it shows."""
+    names = {figure.name.split("/")[1] for figure in drawn}
+    known = {short: words for short, words in paper(system).figures.items() if short.rstrip("abc") not in names}
+    return {short.replace("-", " ").capitalize(): words for short, words in known.items()}
+
+
+def _statistics(sources: Sources) -> dict[str, Any]:
+    groups = []
+    for title, folder in (("Across the systems", "common"), ("Audits of single claims", "audit")):
+        built, missing = tables(sources, folder)
+        shown = [item for item in built if item.name not in ELSEWHERE]
+        groups.append({"title": title, "tables": shown, "missing": missing, "figures": figures(sources, folder)})
+    return {"groups": groups}
+
+
+def _provenance(runs: list[RunState], out: Path) -> dict[str, Any]:
+    hashes = {run.of_card("data_hash") for run in runs if run.card} - {""}
+    return {
+        "groups": by_system(runs),
+        "commits": sorted({run.commit for run in runs if run.commit}),
+        "hashes": sorted(hashes),
+        "settings": sorted(file.name for file in (out / "settings").iterdir()),
+    }
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("covidqu.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "printed": printed, "prose": prose}
+    return environment
+
+
+def prose(text: str) -> Markup:
+    """A remark with its `names` set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
