@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from covidqu.config.training import CbamMtl, Model, ReconMtl, SwinDual, Task, UnetppB3, UnetRoi
+from covidqu.config.models import CbamMtl, Model, ReconMtl, Reference, SwinDual, Task, UnetppB3, UnetRoi
 from covidqu.data.dataset import IMAGENET_MEAN, IMAGENET_STD
 from covidqu.losses import bce_loss, dice_loss, hard_dice
 from covidqu.systems.base import System, build, load_weights, prepare
@@ -119,6 +119,15 @@ class TestUnetppB3(SystemContract):
     full = UnetppB3(system="unetpp_b3", encoder="efficientnet-b3", decoder_channels=(256, 128, 64, 32, 16))
     small = UnetppB3(system="unetpp_b3", encoder="efficientnet-b0", decoder_channels=(32, 16, 16, 8, 8))
     expected_parameters = 13_624_793
+
+
+class TestReference(SystemContract):
+    full = Reference(system="reference", encoder="resnet34", decoder_channels=(256, 128, 64, 32, 16), gate=True)
+    small = Reference(system="reference", encoder="resnet18", decoder_channels=(16, 16, 8, 8, 8), gate=True)
+    tasks = ("lung", "infection", "class")
+    classes = 3
+    rate = 3e-3
+    expected_parameters = 24_438_053
 
 
 class TestSwinDual(SystemContract):

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from covidqu.config.models import CbamMtl, ReconMtl, SwinDual, UnetppB3, UnetRoi
 from covidqu.config.params import Params
-from covidqu.config.training import CbamMtl, ReconMtl, Run, SwinDual, UnetppB3, UnetRoi
+from covidqu.config.training import Run
 from covidqu.files import write_text
 from covidqu.systems.base import System, build
 

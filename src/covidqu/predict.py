@@ -55,7 +55,7 @@ def predict(
     lungs = np.zeros((len(infected) if roi_masks else 0, PX * PX // 8), np.uint8)
     positions = in_sequence(len(rows), 2 * run.batch)
     for batch in tqdm(batches(examples, positions), desc=f"{name} predict", total=len(positions), mininterval=2):
-        found = forward(model, batch.image, statistics, device, run.evaluate_px)
+        found = forward(model, batch.image, statistics, device, run)
         wanted = np.isin(batch.rows, test)
         for key, values in found.items():
             if key not in arrays:
@@ -83,16 +83,20 @@ def predict(
 
 @torch.inference_mode()
 def forward(
-    model: System, image: np.ndarray, statistics: Statistics | None, device: torch.device, px: int
+    model: System, image: np.ndarray, statistics: Statistics | None, device: torch.device, run: Run
 ) -> dict[str, np.ndarray]:
     """(B, h, h) uint8 -> the arrays of `predict` for these images, bilinear from the run's resolution."""
     x = prepare(torch.from_numpy(image).to(device), model.channels, statistics)
+    logits = model(x)
+    if run.flip_test:
+        mirrored = model(x.flip(-1))
+        logits = {t: (v + (mirrored[t] if v.ndim == 2 else mirrored[t].flip(-1))) / 2 for t, v in logits.items()}
     out = {}
-    for task, values in model(x).items():
+    for task, values in logits.items():
         if task == "class":
             out["class_logits"] = values.float().cpu().numpy()
         else:
-            key, side = (task, PX) if task == "reconstruction" else (f"{task}_logits", px)
+            key, side = (task, PX) if task == "reconstruction" else (f"{task}_logits", run.evaluate_px)
             within = resized(values.float(), side).clamp(-FAR, FAR)
             out[key] = within[:, 0].cpu().numpy().astype(np.float16)
     return out

@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from covidqu.card import describe, git_commit, params_hash, weights_metadata
-from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.data import augment
 from covidqu.data.dataset import (
@@ -31,6 +30,7 @@ from covidqu.data.dataset import (
     Examples,
     Statistics,
     batches,
+    foreground_ratios,
     in_sequence,
     intensity_statistics,
     load_roi,
@@ -42,7 +42,7 @@ from covidqu.data.index import open_packed
 from covidqu.files import replacing, sha256, write_text
 from covidqu.launch import launch, seed_all
 from covidqu.losses import MEASURES, Sums, total_loss
-from covidqu.optimization import freeze, optimization
+from covidqu.optimization import averaged, freeze, optimization
 from covidqu.systems.base import System, build, load_weights, prepare
 
 DECISIVE = ("data.augment", "data.dataset", "data.filters", "launch", "losses", "optimization", "systems.base")
@@ -102,19 +102,6 @@ def train(
     fabric.barrier()
 
 
-def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
-    """Background / foreground pixels of all training images for tasks whose loss says `pos_weight: train`; else 1."""
-    out = {}
-    for task in run.masks:
-        terms, out[task] = run.loss[task], 1.0
-        if any(getattr(term, "pos_weight", None) == "train" for term in terms):
-            area = examples.packed.index[f"{task}_px"].to_numpy()[examples.rows].sum()
-            if area == 0:
-                raise ValueError(f"loss.{task}: pos_weight 'train' needs foreground in Train, there is none")
-            out[task] = float((len(examples) * PX * PX - area) / area)
-    return out
-
-
 def key(run: Run, model: System, data_hash: str, *files: Path) -> str:
     """Identity of a training: settings, data, inputs, and the code that decides on its numbers.
 
@@ -148,8 +135,9 @@ class Loop:
         self.frozen = freeze(run, model)
         optimizer, self.scheduler = optimization(run, model)
         self.forward, self.optimizer = fabric.setup(self.model, optimizer)
+        self.averaged = averaged(run, self.model)
         self.class_of_label = torch.tensor([run.class_map.get(label, -1) for label in LABELS])
-        self.transform = augment.build(run.augment) if run.augment else None
+        self.transform = augment.build(run.augment, run.image_px) if run.augment else None
 
     def fit(self) -> Progress:
         """Run all epochs; a run of 0 epochs leaves the initial weights as they are."""
@@ -210,26 +198,30 @@ class Loop:
             leave=False,
         )
         for batch in bar:
-            logits, targets, loss = self.step(batch)
+            logits, targets, loss = self.step(batch, self.forward)
             self.fabric.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
+            if self.averaged:
+                self.averaged.update_parameters(self.model)
             sums.add(loss.detach(), logits, targets)
         return sums.result(self.fabric, "train", f"{self.name} epoch {number}")
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """The same over Val, not augmented, in evaluation mode, each image once."""
-        self.forward.eval()
+        network = (self.averaged or self.forward).eval()
         rank, world = self.fabric.global_rank, self.fabric.world_size
         sums = Sums(self.run.tasks, self.fabric.device)
         positions = in_sequence(len(self.parts["Val"]), self.run.batch)[rank::world]
         for batch in batches(self.parts["Val"], positions):
-            logits, targets, loss = self.step(batch)
+            logits, targets, loss = self.step(batch, network)
             sums.add(loss, logits, targets)
         return sums.result(self.fabric, "val", self.name)
 
-    def step(self, batch: Batch) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+    def step(
+        self, batch: Batch, network: torch.nn.Module
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
         """Forward pass and loss of one batch."""
         device, targets = self.fabric.device, {}
         image = prepare(torch.from_numpy(batch.image).to(device), self.model.channels, self.statistics)
@@ -241,12 +233,14 @@ class Loop:
                 targets[task] = image[:, :1]
             else:
                 targets[task] = torch.from_numpy(batch.target(task)).to(device).unsqueeze(1)
-        logits = self.forward(image)
+        with self.fabric.autocast():
+            logits = network(image)
         return logits, targets, total_loss(self.run.loss, logits, targets, self.ratios, label)
 
     def snapshot(self) -> dict[str, torch.Tensor]:
-        """A copy of the weights on the host."""
-        return {k: v.detach().cpu().contiguous().clone() for k, v in self.model.state_dict().items()}
+        """A copy on the host of the weights that are validated."""
+        kept = self.averaged.module if self.averaged else self.model
+        return {k: v.detach().cpu().contiguous().clone() for k, v in kept.state_dict().items()}
 
     def save(self, progress: Progress) -> None:
         """Keep the state after an epoch, whole or not at all."""
@@ -257,6 +251,7 @@ class Loop:
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict() if self.scheduler else {},
+                "averaged": self.averaged.state_dict() if self.averaged else {},
                 "precision": self.fabric.strategy.precision.state_dict(),
             }
             with replacing(self.state_file) as part:
@@ -275,6 +270,8 @@ class Loop:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         progress = Progress(**state["progress"])
         print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)

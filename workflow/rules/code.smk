@@ -1,7 +1,7 @@
 # The modules that decide what a step writes, as in dvc.yaml; tests/test_imports.py compares both with the imports.
 # Reports are made in seconds: any edit of their modules makes all of them again.
 REPORT_CODE = (
-    "config/base config/baselines config/data config/evaluation config/params config/training evaluate/* files report/*"
+    "config/base config/baselines config/data config/evaluation config/params config/models config/training evaluate/* files report/*"
 )
 CODE = {
     "download": "config/base config/data data/archive data/kaggle data/kaggle_client data/phantom files",
@@ -11,18 +11,18 @@ CODE = {
     "roi": "config/base config/data data/index data/roi files",
     "roi_predicted": "config/base config/data data/index data/roi files",
     "initial": "files initial",
-    "train": "card config/base config/data config/training data/augment data/dataset data/filters data/index files "
+    "train": "card config/base config/data config/models config/training data/augment data/dataset data/filters data/index files "
     "launch losses optimization systems/base train",
-    "predict": "config/base config/data config/training data/augment data/dataset data/filters data/index files "
+    "predict": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index files "
     "predict systems/base",
     "score": "config/base config/data config/evaluation data/index evaluate/boundary "
     "evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics files",
-    "explain": "config/base config/data config/training data/augment data/dataset data/filters data/index explain files "
+    "explain": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index explain files "
     "systems/base",
-    "baseline": "baselines config/base config/baselines config/data config/evaluation config/training data/index "
+    "baseline": "baselines config/base config/baselines config/data config/evaluation config/models config/training data/index "
     "evaluate/boundary evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores "
     "evaluate/statistics files shortcuts",
-    "architectures": "architectures config/base config/baselines config/data config/evaluation config/params config/training files "
+    "architectures": "architectures config/base config/baselines config/data config/evaluation config/params config/models config/training files "
     "systems/base",
     "table": f"{REPORT_CODE} data/index",
     "figure": f"{REPORT_CODE} data/filters data/index",

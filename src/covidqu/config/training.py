@@ -1,71 +1,18 @@
 """Settings of a run: model, data, losses, optimiser, schedule. Enters: anchor + a run's diff; leaves: `Run`."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from covidqu.config.base import Strict
+from covidqu.config.models import Model, Task
 
-Task = Literal["lung", "infection", "class", "reconstruction"]
 Label = Literal["Normal", "Non-COVID", "COVID-19"]
 CLASS_MAPS: dict[str, dict[str, int]] = {  # label -> class of the head; images with another label are not trained on
     "three": {"Normal": 0, "Non-COVID": 1, "COVID-19": 2},
     "covid_vs_normal": {"Normal": 0, "COVID-19": 1},
     "covid_vs_rest": {"Normal": 0, "Non-COVID": 0, "COVID-19": 1},
 }
-
-
-class UnetRoi(Strict):
-    """Paper 002: U-Net with `width`, 2, 4, 8, 16 x `width` channels."""
-
-    gives: ClassVar[tuple[Task, ...]] = ("lung", "infection")
-    system: Literal["unet_roi"]
-    width: int = Field(gt=0)
-
-
-class UnetppB3(Strict):
-    """Paper 001: U-Net++ on EfficientNet-B3."""
-
-    gives: ClassVar[tuple[Task, ...]] = ("infection",)
-    system: Literal["unetpp_b3"]
-    encoder: str
-    decoder_channels: tuple[int, int, int, int, int]
-
-
-class SwinDual(Strict):
-    """Paper 000: Swin-Tiny with `width` channels in its first stage and windows of `window` tokens a side."""
-
-    gives: ClassVar[tuple[Task, ...]] = ("lung", "infection", "class")
-    classes: ClassVar[int] = 3
-    system: Literal["swin_dual"]
-    width: int = Field(gt=0, multiple_of=12)
-    window: Literal[7, 8]
-
-
-class CbamMtl(Strict):
-    """Paper 003: `width` to 8 x `width` channels, with or without CBAM."""
-
-    gives: ClassVar[tuple[Task, ...]] = ("infection", "class")
-    classes: ClassVar[int] = 2
-    system: Literal["cbam_mtl"]
-    net: Literal["unet", "unetpp", "resunet"]
-    width: int = Field(gt=0)
-    cbam: bool
-
-
-class ReconMtl(Strict):
-    """Paper 004. `reconstruction_skips`: whether the encoder's maps reach the reconstruction decoder, too."""
-
-    gives: ClassVar[tuple[Task, ...]] = ("reconstruction", "infection", "class")
-    classes: ClassVar[int] = 2
-    system: Literal["recon_mtl"]
-    net: Literal["mtl", "cnn8"]
-    width: int = Field(gt=0, multiple_of=8)
-    class_width: int = Field(gt=0)
-    reconstruction_skips: bool
-
-
-Model = Annotated[UnetRoi | UnetppB3 | SwinDual | CbamMtl | ReconMtl, Field(discriminator="system")]
 
 
 class Bce(Strict):
@@ -164,8 +111,25 @@ class GaussNoise(Strict):
     p: float = Field(ge=0, le=1)
 
 
+class Gamma(Strict):
+    """Intensities (0..1) to a power drawn from 1 - `limit` to 1 + `limit`."""
+
+    kind: Literal["gamma"]
+    limit: float = Field(gt=0, lt=1)
+    p: float = Field(ge=0, le=1)
+
+
+class Elastic(Strict):
+    """Smooth random displacements: white noise blurred by `sigma`, times `alpha`; both as fractions of the side."""
+
+    kind: Literal["elastic"]
+    alpha: float = Field(gt=0)
+    sigma: float = Field(gt=0)
+    p: float = Field(ge=0, le=1)
+
+
 Augmentation = Annotated[
-    HorizontalFlip | Affine | Rotate90 | BrightnessContrast | GaussNoise,
+    HorizontalFlip | Affine | Rotate90 | BrightnessContrast | GaussNoise | Gamma | Elastic,
     Field(discriminator="kind"),
 ]
 
@@ -190,10 +154,11 @@ class Constant(Strict):
 
 
 class Cosine(Strict):
-    """Cosine annealing per epoch from the optimiser's rate to `lr_min` over all epochs."""
+    """Cosine annealing per epoch from the optimiser's rate to `lr_min`, after `warmup` epochs of rising to it."""
 
     kind: Literal["cosine"]
     lr_min: float = Field(ge=0)
+    warmup: int = Field(ge=0, default=0)
 
 
 Schedule = Annotated[Constant | Cosine, Field(discriminator="kind")]
@@ -205,7 +170,9 @@ class Run(Strict):
     `init` names initial weights (`params.initial`) or another run; `roi` names a source of lung masks (`params.roi`)
     that multiplies the image (`whole`: nothing is hidden). `epochs: 0` evaluates the initial weights. `freeze`: modules
     whose weights stay (`frozen_bn`: whether their running statistics move); `rates`: module -> factor on the
-    optimiser's rate, of all other modules under `others`. `monitor`: what validation chooses the best epoch by.
+    optimiser's rate, of all other modules under `others`. `ema`: decay per step of the moving average of the weights,
+    which is then what is validated and kept. `monitor`: what validation chooses the best epoch by. `flip_test`: logits
+    of test images are the mean of those of the image and of its mirror image.
     """
 
     model: Model
@@ -224,11 +191,13 @@ class Run(Strict):
     freeze: list[str]
     frozen_bn: Literal["train", "eval"]
     rates: dict[str, float]
+    ema: float | None = Field(ge=0, lt=1)
     optimizer: Optimizer
     schedule: Schedule
     epochs: int = Field(ge=0)
     patience: int | None = Field(ge=1)
     monitor: Literal["loss", "lung", "infection"]
+    flip_test: bool
     batch: int = Field(ge=1)
     seed: int
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -268,6 +237,8 @@ class Run(Strict):
             raise ValueError("sampler: class_balanced needs `classes`")
         if "reconstruction" in self.loss and self.normalise != "unit":
             raise ValueError("normalise: a run with loss.reconstruction gives intensities of 0 to 1; set unit")
+        if self.schedule.kind == "cosine" and 0 < self.epochs <= self.schedule.warmup:
+            raise ValueError(f"schedule.warmup: {self.schedule.warmup} epochs of {self.epochs} leave none at full rate")
         if self.monitor != "loss" and self.monitor not in self.loss:
             raise ValueError(f"monitor: {self.monitor} is not trained; valid: loss, {', '.join(self.masks)}")
         return self

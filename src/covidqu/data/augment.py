@@ -8,7 +8,17 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from covidqu.config.training import Affine, Augmentation, BrightnessContrast, GaussNoise, HorizontalFlip, Rotate90
+from covidqu.config.data import PX
+from covidqu.config.training import (
+    Affine,
+    Augmentation,
+    BrightnessContrast,
+    Elastic,
+    Gamma,
+    GaussNoise,
+    HorizontalFlip,
+    Rotate90,
+)
 
 
 class QuarterTurn(A.RandomRotate90):
@@ -18,12 +28,12 @@ class QuarterTurn(A.RandomRotate90):
         return {"factor": self.py_random.choice((1, 3))}
 
 
-def build(steps: list[Augmentation], seed: int = 0) -> A.Compose:
-    """Transform for (H, W) uint8 images and their masks; photometric steps leave masks alone."""
-    return A.Compose([_build(step) for step in steps], seed=seed)
+def build(steps: list[Augmentation], px: int = PX, seed: int = 0) -> A.Compose:
+    """Transform for (px, px) uint8 images and their masks; photometric steps leave masks alone."""
+    return A.Compose([_build(step, px) for step in steps], seed=seed)
 
 
-def _build(step: Augmentation) -> A.BasicTransform | A.Sequential:
+def _build(step: Augmentation, px: int) -> A.BasicTransform | A.Sequential:
     match step:
         case HorizontalFlip():
             return A.HorizontalFlip(p=step.p)
@@ -45,6 +55,20 @@ def _build(step: Augmentation) -> A.BasicTransform | A.Sequential:
         case BrightnessContrast():
             limits = (-step.limit, step.limit)
             return A.RandomBrightnessContrast(brightness_limit=limits, contrast_limit=limits, p=step.p)
+        case Gamma():
+            return A.RandomGamma(gamma_limit=(100 * (1 - step.limit), 100 * (1 + step.limit)), p=step.p)
+        case Elastic():
+            return A.ElasticTransform(
+                alpha=step.alpha * px,
+                sigma=step.sigma * px,
+                approximate=False,
+                interpolation=cv2.INTER_LINEAR,
+                mask_interpolation=cv2.INTER_NEAREST,
+                border_mode=cv2.BORDER_CONSTANT,
+                fill=0,
+                fill_mask=0,
+                p=step.p,
+            )
         case GaussNoise():
             # On uint8 the library truncates the noise towards zero (a variance of 5 becomes 3.5): add it as float.
             noise = A.GaussNoise(std_range=step.std_range, mean_range=(0, 0), p=1)

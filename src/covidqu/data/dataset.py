@@ -92,6 +92,19 @@ def resize(image: np.ndarray, px: int) -> np.ndarray:
     return cv2.resize(image, (px, px), interpolation=cv2.INTER_AREA if px < image.shape[0] else cv2.INTER_LINEAR)
 
 
+def foreground_ratios(run: Run, examples: Examples) -> dict[str, float]:
+    """Background / foreground pixels of all training images for tasks whose loss says `pos_weight: train`; else 1."""
+    out = {}
+    for task in run.masks:
+        terms, out[task] = run.loss[task], 1.0
+        if any(getattr(term, "pos_weight", None) == "train" for term in terms):
+            area = examples.packed.index[f"{task}_px"].to_numpy()[examples.rows].sum()
+            if area == 0:
+                raise ValueError(f"loss.{task}: pos_weight 'train' needs foreground in Train, there is none")
+            out[task] = float((len(examples) * PX * PX - area) / area)
+    return out
+
+
 def intensity_statistics(run: Run, train: Examples) -> Statistics | None:
     """What a run normalises intensities with; None for `unit`.
 

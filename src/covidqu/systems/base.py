@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from covidqu.config.training import Model, Task
+from covidqu.config.models import Model, Task
 
 
 class System(nn.Module, ABC):

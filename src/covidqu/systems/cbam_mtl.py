@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import CbamMtl, Task
+from covidqu.config.models import CbamMtl, Task
 from covidqu.systems.base import System, double_conv
 
 LEVELS, CLASSES = 4, 2

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import ReconMtl, Task
+from covidqu.config.models import ReconMtl, Task
 from covidqu.systems.base import System
 
 LEVELS = 5

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import SwinDual, Task
+from covidqu.config.models import SwinDual, Task
 from covidqu.systems.base import System
 
 DEPTHS, HEADS = (2, 2, 6, 2), (3, 6, 12, 24)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu.config.training import Task, UnetRoi
+from covidqu.config.models import Task, UnetRoi
 from covidqu.systems.base import System, double_conv
 
 LEVELS = 5

@@ -3,7 +3,7 @@
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
-from covidqu.config.training import Task, UnetppB3
+from covidqu.config.models import Task, UnetppB3
 from covidqu.systems.base import System
 
 
