@@ -1,8 +1,6 @@
 # The modules that decide what a step writes, as in dvc.yaml; tests/test_imports.py compares both with the imports.
 # Reports are made in seconds: any edit of their modules makes all of them again.
-REPORT_CODE = (
-    "config/base config/baselines config/data config/evaluation config/params config/models config/training evaluate/* files report/*"
-)
+REPORT_CODE = "config/base config/baselines config/data config/evaluation config/params config/models config/training evaluate/* files report/*"
 CODE = {
     "download": "config/base config/data data/archive data/kaggle data/kaggle_client data/phantom files",
     "pack": "config/base config/data data/index data/layout data/pack data/schema",
