@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from covidqu.evaluate import protocols
 from covidqu.evaluate.scores import read_scores
 from covidqu.report.comparison import _of_paper
 from covidqu.report.published import paper
-from covidqu.report.reference_table import grouped
+from covidqu.report.reference_table import _annotated_twice, grouped
 from covidqu.report.references import EVERY, PREFIX, REMARK, Standing
 from covidqu.report.sources import Sources
 from covidqu.report.tables import build
@@ -151,6 +152,13 @@ def test_agreement_of_near_duplicates(sources: Sources) -> None:
     assert cell(built, f"{row}, across splits", "infection IoU").measured_correct == 1
     assert cell(built, f"{row}, inside a split", "infection IoU").measured_correct == pytest.approx(6 / 7)
     assert cell(built, row, "lung Dice").measured_correct == 1
+
+
+def test_without_a_pair_of_the_infection_subset_the_rows_say_so(sources: Sources) -> None:
+    alone = copy(sources)
+    alone.__dict__["duplicates"] = sources.duplicates.assign(subset_b="lung")
+    found = _annotated_twice(alone)
+    assert len(found) == 12 and all(c.note == f"not run: no pair has two {c.column.split()[0]} masks" for c in found)
 
 
 def test_pairs_with_a_common_image_are_one_group() -> None:

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from covidqu.config.baselines import SPLIT
+from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
 from covidqu.data.index import INDEX, INFECTION_MASKS, LUNG_MASKS, unpack_mask
 from covidqu.evaluate import classification
@@ -99,7 +100,7 @@ def _agreement(sources: Sources, row: str, task: str, pairs: pd.DataFrame) -> li
     """Mean Dice and IoU over pairs; those of infection need two images with an infection."""
     pairs = pairs[(pairs["subset_a"] == "infection") & (pairs["subset_b"] == "infection")]
     bits = np.load(sources.data / "packed" / MASKS[task], mmap_mode="r")
-    a, b = (unpack_mask(bits[pairs[side].to_numpy()]).reshape(len(pairs), -1) for side in ("a", "b"))
+    a, b = (unpack_mask(bits[pairs[side].to_numpy()]).reshape(len(pairs), PX * PX) for side in ("a", "b"))
     there = a.any(axis=1) & b.any(axis=1)
     if not there.any():
         return [not_run(row, f"{task} {column}", f"no pair has two {task} masks") for column in OVERLAPS]
