@@ -173,6 +173,22 @@ def test_layout_of_a_paper_holds_each_printed_value(made: Made):
     assert len(printed) == 18
 
 
+def test_one_set_of_predictions_under_each_protocol_is_one_line(made: Made):
+    """The lens: runs down, protocols across, a grid per measure; every number of the CSV is in one of them."""
+    params, data, results = made
+    sources = Sources(params, data, results)
+    found = table(sources, "common/protocols")
+    grids = {what: (columns, dict(rows)) for what, columns, rows in found.grids}
+    columns, rows = grids["dice"]
+    assert len(columns) == 7 and columns[:2] == ["img_covid", "pooled_covid"]
+    wanted = ("unetpp-b3", "img_all_e1 dice")
+    record = next(r for r in records(results, "common/protocols") if (r["row"], r["column"]) == wanted)
+    assert rows["unetpp-b3"][columns.index("img_all_e1")]["measured_paper"] == record["measured_paper"] != ""
+    shown = sum(cell is not None for _, _, rows in found.grids for _, cells in rows for cell in cells)
+    assert shown == len(found.rows)
+    assert table(sources, "unetpp-b3/table-2").grids == [], "printed values have the paper's own layout"
+
+
 def test_heading_is_taken_apart(made: Made):
     params, data, results = made
     found = table(Sources(params, data, results), "unetpp-b3/table-2")
@@ -280,8 +296,9 @@ def test_filter_leaves_rows_with_all_words(made: Made, report: Path, opened: Ope
     rows = records(made[2], "common/protocols")
     wanted = [r for r in rows if "unetpp-b3" in r["row"] and "img_covid" in r["column"]]
     assert 0 < len(wanted) < len(rows)
+    view.locator("#common-protocols details:not(.deviations) > summary").click()
     view.locator("#common-protocols-filter").fill("UNETPP-b3 img_covid")
-    expect(view.locator("#common-protocols tbody tr:visible")).to_have_count(len(wanted))
+    expect(view.locator("#common-protocols table[data-filter] tbody tr:visible")).to_have_count(len(wanted))
     expect(view.locator("#common-protocols output")).to_have_text(f"{len(wanted)} of {len(rows)} rows")
 
 

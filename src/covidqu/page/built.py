@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.page.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
 from covidqu.report import targets
 from covidqu.report.cells import COLUMNS, NOT_RUN
@@ -16,6 +17,7 @@ from covidqu.report.sources import Sources
 from covidqu.report.tables import CAPTIONS
 
 LONG = 14  # rows from which a table has a filter box
+FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
 SHOWS_PATIENTS = "it shows patients' images and is made where the data are; not in this results folder"
 
 
@@ -100,6 +102,28 @@ class BuiltTable:
         cells = {(row["row"], row["column"]): row for row in self.rows if row["published"]}
         labels = dict.fromkeys(label for label, _ in cells)
         return [(label, [cells.get((label, column)) for column in self.columns]) for label in labels]
+
+    @property
+    def grids(self) -> list[tuple[str, list[str], list[tuple[str, list[Row | None]]]]]:
+        """Rows by columns, for a table without printed values: (what, columns, (row, cells)); a protocol is a column.
+
+        Empty for a table of one row or column, and for one that is mostly holes.
+        """
+        cells = {(row["row"], row["column"]): row for row in self.rows}
+        kinds: dict[str, list[str]] = {}
+        for column in dict.fromkeys(column for _, column in cells):
+            protocol, _, what = column.partition(" ")
+            kinds.setdefault(what if protocol in PROTOCOLS else "", []).append(column)
+        labels = list(dict.fromkeys(label for label, _ in cells))
+        places = len(labels) * sum(len(columns) for columns in kinds.values())
+        if self.holds("published") or places == len(cells) == len(labels) or len(cells) < FILLED * places:
+            return []
+        found = []
+        for what, columns in kinds.items():
+            rows = [(label, [cells.get((label, column)) for column in columns]) for label in labels]
+            heads = [column.removesuffix(f" {what}") if what else column for column in columns]
+            found.append((what, heads, [(label, row) for label, row in rows if any(row)]))
+        return found if len(labels) > 1 else []
 
 
 @dataclass(frozen=True)
