@@ -1,7 +1,6 @@
 """A browser for tests of the report: Debian's chromium driven by Playwright, pages opened from files, no server.
 
-A test module imports the fixtures it uses: `from browser import chromium, opened`. Without a browser the tests are
-skipped; with COVIDQU_BROWSER=required they fail.
+`conftest` makes the fixtures known. Without a browser the tests are skipped; with COVIDQU_BROWSER=required they fail.
 """
 
 import os

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser import chromium, opened
 
 from covidqu.config.data import Phantom
 
 if TYPE_CHECKING:
     from training import Workplace
 
+__all__ = ["chromium", "opened"]  # one browser a session: Playwright starts but once in a process
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
 

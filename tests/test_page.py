@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import pandas as pd
 import pytest
-from browser import Open, chromium, opened, scrolls_sideways  # noqa: F401
+from browser import Open, scrolls_sideways
 from playwright.sync_api import Page, expect
 from synthetic_runs import ROOT, settings, write_architectures, write_baselines, write_data, write_explained, write_run
 
@@ -258,7 +258,7 @@ def column(view: Page, selector: str, place: int) -> list[str]:
     return [text for text in found if text not in ("", "not run")]
 
 
-def test_navigation_reaches_every_page(report: Path, opened: Open):  # noqa: F811
+def test_navigation_reaches_every_page(report: Path, opened: Open):
     view = opened(report / "index.html")
     seen = set()
     for file in FILES:
@@ -269,7 +269,7 @@ def test_navigation_reaches_every_page(report: Path, opened: Open):  # noqa: F81
     assert len(seen) == len(FILES)
 
 
-def test_skip_link_is_the_first_stop(report: Path, opened: Open):  # noqa: F811
+def test_skip_link_is_the_first_stop(report: Path, opened: Open):
     view = opened(report / "methods.html")
     view.keyboard.press("Tab")
     expect(view.locator(".skip")).to_be_focused()
@@ -277,7 +277,7 @@ def test_skip_link_is_the_first_stop(report: Path, opened: Open):  # noqa: F811
     expect(view.locator("#content")).to_be_focused()
 
 
-def test_columns_sort_up_down_and_back(report: Path, opened: Open):  # noqa: F811
+def test_columns_sort_up_down_and_back(report: Path, opened: Open):
     view = opened(report / "index.html")
     selector = "table.headlines"
     header = view.locator(f"{selector} thead th").nth(2)
@@ -291,7 +291,7 @@ def test_columns_sort_up_down_and_back(report: Path, opened: Open):  # noqa: F81
     assert column(view, selector, 2) == before != sorted(before, key=float)
 
 
-def test_filter_leaves_rows_with_all_words(made: Made, report: Path, opened: Open):  # noqa: F811
+def test_filter_leaves_rows_with_all_words(made: Made, report: Path, opened: Open):
     view = opened(report / "statistics.html")
     rows = records(made[2], "common/protocols")
     wanted = [r for r in rows if "unetpp-b3" in r["row"] and "img_covid" in r["column"]]
@@ -302,12 +302,12 @@ def test_filter_leaves_rows_with_all_words(made: Made, report: Path, opened: Ope
     expect(view.locator("#common-protocols output")).to_have_text(f"{len(wanted)} of {len(rows)} rows")
 
 
-def test_link_into_a_closed_run_opens_it(report: Path, opened: Open):  # noqa: F811
+def test_link_into_a_closed_run_opens_it(report: Path, opened: Open):
     view = opened(report / "provenance.html", "swin-dual-infection")
     expect(view.locator("#swin-dual-infection dl")).to_be_visible()
 
 
-def test_curves_follow_the_choice(report: Path, opened: Open):  # noqa: F811
+def test_curves_follow_the_choice(report: Path, opened: Open):
     view = opened(report / "curves.html")
     lines, said = view.locator("#curves-chart .mark-line path"), view.locator("#curves-say")
     chosen = view.locator("input[name=run]:checked").count()
@@ -327,19 +327,19 @@ def test_curves_follow_the_choice(report: Path, opened: Open):  # noqa: F811
     expect(said).to_contain_text("No lung Dice in unetpp-b3")
 
 
-def test_charts_are_drawn(report: Path, opened: Open):  # noqa: F811
+def test_charts_are_drawn(report: Path, opened: Open):
     view = opened(report / "index.html")
     expect(view.locator("#headline-chart svg .mark-symbol path").first).to_be_visible()
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_phone_does_not_scroll_sideways(report: Path, opened: Open, file: str):  # noqa: F811
+def test_a_phone_does_not_scroll_sideways(report: Path, opened: Open, file: str):
     view = opened(report / file, width=360, height=740)
     view.wait_for_load_state("load")
     assert not scrolls_sideways(view)
 
 
-def test_dark_mode_reaches_page_and_charts(report: Path, opened: Open):  # noqa: F811
+def test_dark_mode_reaches_page_and_charts(report: Path, opened: Open):
     def colours(dark: bool) -> tuple[int, str]:
         view = opened(report / "index.html", dark=dark)
         label = view.locator("#headline-chart svg text").first

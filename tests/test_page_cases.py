@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from browser import Open, chromium, opened, scrolls_sideways  # noqa: F401
+from browser import Open, scrolls_sideways
 from explorer import RUNS, build, content, render, test_rows
 from playwright.sync_api import Page, expect
 from scipy.ndimage import gaussian_filter
@@ -186,7 +186,7 @@ def show_filters(page: Page) -> None:
     page.locator("#filters summary").click()
 
 
-def test_each_filter_counts_what_pandas_counts(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:  # noqa: F811
+def test_each_filter_counts_what_pandas_counts(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:
     page, frame = opened(html), scores[A]
     matching(page, "17 of 17 images")
     show_filters(page)
@@ -218,7 +218,7 @@ def test_each_filter_counts_what_pandas_counts(html: Path, opened: Open, scores:
     expect(page.locator("#nothing")).to_be_visible()
 
 
-def test_sorting_puts_the_worst_first(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:  # noqa: F811
+def test_sorting_puts_the_worst_first(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:
     page, frame, other = opened(html), scores[A], scores[B]
     matching(page, "17 of 17 images")
     worst = frame.sort_values("dice")["name"].tolist()[:9]
@@ -240,7 +240,7 @@ def test_sorting_puts_the_worst_first(html: Path, opened: Open, scores: dict[str
     assert page.locator(".strip rect").count() == 40
 
 
-def test_two_runs_side_by_side(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:  # noqa: F811
+def test_two_runs_side_by_side(html: Path, opened: Open, scores: dict[str, pd.DataFrame]) -> None:
     page = opened(html, f"b={B}")
     page.locator(".thumb").last.scroll_into_view_if_needed()
     page.locator(".thumb").nth(2).click()
@@ -259,7 +259,7 @@ def test_two_runs_side_by_side(html: Path, opened: Open, scores: dict[str, pd.Da
     expect(page.locator(".panel")).to_have_count(1)
 
 
-def test_outlines_lie_on_the_image(html: Path, opened: Open) -> None:  # noqa: F811
+def test_outlines_lie_on_the_image(html: Path, opened: Open) -> None:
     page = opened(html, "case=COVID-19/covid_4")
     path = page.locator(".panel[data-side=a] path:not(.halo).truth-lung")
     expect(path).to_have_count(1)
@@ -270,7 +270,7 @@ def test_outlines_lie_on_the_image(html: Path, opened: Open) -> None:  # noqa: F
     assert drawn["x"] + drawn["width"] - frame["x"] == pytest.approx(right * frame["width"] / 512, abs=2.5)
 
 
-def test_keys_and_legend_toggle_layers(html: Path, opened: Open) -> None:  # noqa: F811
+def test_keys_and_legend_toggle_layers(html: Path, opened: Open) -> None:
     page = opened(html, "case=COVID-19/covid_4")
     panel = page.locator(".panel[data-side=a]")
     layers = ["truth-lung", "truth-infection", "found-lung", "found-infection"]
@@ -293,7 +293,7 @@ def test_keys_and_legend_toggle_layers(html: Path, opened: Open) -> None:  # noq
     assert alpha == [0, 191, 0, 0]
 
 
-def test_keys_step_zoom_and_leave(html: Path, opened: Open) -> None:  # noqa: F811
+def test_keys_step_zoom_and_leave(html: Path, opened: Open) -> None:
     page = opened(html)
     page.locator(".thumb").first.click()
     expect(page.locator("#position")).to_have_text("1 of 17")
@@ -316,7 +316,7 @@ def test_keys_step_zoom_and_leave(html: Path, opened: Open) -> None:  # noqa: F8
     expect(page.locator(".thumb:focus .name")).to_have_text(names[-1])
 
 
-def test_address_restores_the_state(html: Path, opened: Open) -> None:  # noqa: F811
+def test_address_restores_the_state(html: Path, opened: Open) -> None:
     page = opened(html)
     page.locator("[name=a]").select_option(B)
     page.locator("[name=b]").select_option(A)
@@ -339,7 +339,7 @@ def test_address_restores_the_state(html: Path, opened: Open) -> None:  # noqa: 
     expect(again.locator("#detail")).to_be_hidden()
 
 
-def test_near_duplicate_names_its_counterpart(made: tuple[Params, Path], html: Path, opened: Open) -> None:  # noqa: F811
+def test_near_duplicate_names_its_counterpart(made: tuple[Params, Path], html: Path, opened: Open) -> None:
     index = open_packed(made[1] / "data" / "packed").index
     case = index["id"][test_rows(index)[0]].removeprefix("infection/Test/")
     page = opened(html, f"case={case}")
@@ -348,7 +348,7 @@ def test_near_duplicate_names_its_counterpart(made: tuple[Params, Path], html: P
 
 @pytest.mark.parametrize("fragment", ["", "case=COVID-19/covid_4"])
 @pytest.mark.parametrize("dark", [False, True])
-def test_phone_width_has_no_sideways_scroll(html: Path, opened: Open, fragment: str, dark: bool) -> None:  # noqa: F811
+def test_phone_width_has_no_sideways_scroll(html: Path, opened: Open, fragment: str, dark: bool) -> None:
     page = opened(html, fragment, width=360, height=740, dark=dark)
     expect(page.locator(".panel svg" if fragment else ".thumb svg").first).to_be_attached()
     if not fragment:
@@ -356,7 +356,7 @@ def test_phone_width_has_no_sideways_scroll(html: Path, opened: Open, fragment: 
     assert not scrolls_sideways(page)
 
 
-def test_run_without_predictions_says_so(html: Path, opened: Open) -> None:  # noqa: F811
+def test_run_without_predictions_says_so(html: Path, opened: Open) -> None:
     page = opened(html, f"a={BARE}&b=&case=COVID-19/covid_4")
     expect(page.locator(".panel small").first).to_contain_text("predictions.npz is not here")
     expect(page.locator(".panel path:not(.halo).truth-infection")).to_be_visible()
@@ -366,7 +366,7 @@ def test_run_without_predictions_says_so(html: Path, opened: Open) -> None:  # n
     assert "<dt>unet-roi-lung</dt><dd>run unet-roi-lung has no scores.parquet" in html.read_text()
 
 
-def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:  # noqa: F811
+def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:
     params, folder = made
     for run in RUNS:
         shutil.copytree(folder / "results" / "runs" / run, tmp_path / "results" / "runs" / run)
@@ -379,6 +379,6 @@ def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: P
     expect(page.locator("#measures tbody tr")).to_have_count(7)
 
 
-def test_nothing_scored(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_scored(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:
     page = opened(render(made[0], tmp_path, tmp_path / "site"))
     expect(page.locator("main")).to_contain_text("there is nothing to explore")
