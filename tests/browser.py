@@ -24,9 +24,9 @@ def installed() -> str | None:
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests of a session."""
+    """One browser for the tests of a module: while Playwright runs, Snakemake's API cannot, nor a second Playwright."""
     program = installed()
     if program is None:
         required = os.environ.get("COVIDQU_BROWSER") == "required"

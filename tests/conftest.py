@@ -14,7 +14,7 @@ from covidqu.config.data import Phantom
 if TYPE_CHECKING:
     from training import Workplace
 
-__all__ = ["chromium", "opened"]  # one browser a session: Playwright starts but once in a process
+__all__ = ["chromium", "opened"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
 
