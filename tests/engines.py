@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
-STEP_MODULES = {  # what the subcommands of cli.py import
+STEP_MODULES = {  # what the subcommands of commands.py import
     "download": "data.archive",
     "pack": "data.pack",
     "audit": "data.audit",

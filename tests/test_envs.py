@@ -67,7 +67,7 @@ def test_versions_are_the_locked_ones(name: str):
 @pytest.mark.parametrize("name", sorted(ENVS.keys() - {"environment"}))
 def test_environment_covers_the_imports_of_its_steps(name: str):
     steps = steps_by_environment()[name]
-    files = {"src/covidqu/cli.py"} | closure(ROOT, "covidqu.config.params")
+    files = {"src/covidqu/cli.py", "src/covidqu/commands.py"} | closure(ROOT, "covidqu.config.params")
     files = files.union(*(closure(ROOT, f"covidqu.{STEP_MODULES[step]}") for step in steps))
     if "train" in steps:  # imported by name
         files |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "src/covidqu/systems").glob("*.py")}

