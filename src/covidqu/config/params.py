@@ -28,6 +28,7 @@ class Params(Strict):
 
     `full_runs`: run -> dotted key -> the paper's setting; what a run has otherwise is in the title of its tables.
     `optional_runs` are runs only where an overlay names them in `include` (see `read`). `RUN-seedN` repeats RUN.
+    `ablations`: part of the method -> the run with it, the run without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -43,6 +44,7 @@ class Params(Strict):
     optional_runs: dict[str, dict[str, Any]]
     include: list[str]
     full_runs: dict[str, dict[str, Any]]
+    ablations: dict[str, tuple[str, str]]
     explain: list[str]
     baselines: dict[str, Baseline]
     evaluate: Evaluate
@@ -120,15 +122,20 @@ def read(files: list[Path]) -> dict[str, Any]:
 
 
 def included(raw: dict[str, Any]) -> dict[str, Any]:
-    """Make runs of the optional ones that `include` names; leave out those that an overlay set to null."""
+    """Make runs of the optional ones that `include` names; leave out those that an overlay set to null, and what
+    `full_runs` and `ablations` say of these.
+    """
     if not isinstance(raw.get("runs"), dict):
         return raw  # refused by `check`, with its path
     runs = {name: run for name, run in raw["runs"].items() if run is not None}
+    left_out = raw["runs"].keys() - runs.keys()
     optional, names = raw.get("optional_runs") or {}, raw.get("include") or []
     unknown = [name for name in names if name not in optional]
     if unknown:
         raise ValueError(f"include: '{unknown[0]}' is no optional run; valid: {', '.join(optional)}")
-    return raw | {"runs": runs | {name: optional[name] for name in names}}
+    full = {name: settings for name, settings in (raw.get("full_runs") or {}).items() if name not in left_out}
+    pairs = {part: pair for part, pair in (raw.get("ablations") or {}).items() if not left_out.intersection(pair)}
+    return raw | {"runs": runs | {name: optional[name] for name in names}, "full_runs": full, "ablations": pairs}
 
 
 def check(raw: dict[str, Any]) -> Params:
@@ -187,6 +194,10 @@ def _check_names(params: Params) -> None:
             deviations(known[name].model_dump(mode="json"), full)
         except ValueError as error:
             raise ValueError(f"full_runs.{name}.{error}") from None
+    for part, pair in params.ablations.items():
+        for name in pair:
+            if name not in runs or "infection" not in runs[name].tasks:
+                raise ValueError(f"ablations.{part}: '{name}' is not a run with an infection mask")
     for name in params.explain:
         if name not in runs or "class" not in runs[name].tasks:
             raise ValueError(f"explain: '{name}' is not a run with a class head")
