@@ -25,16 +25,18 @@ STEP_MODULES = {  # what the subcommands of commands.py import
     "train": "train",
     "predict": "predict",
     "explain": "explain",
+    "validate": "validate",
     "score": "evaluate.scores",
     "baseline": "baselines",
     "architectures": "architectures",
+    "cost": "cost",
     "table": "report.tables",
     "figure": "report.figures",
     "comparison": "report.comparison",
     "cards": "standards.cards",
     "page": "page.site",
 }
-SNAKEMAKE_ONLY = ("architectures", "table", "figure", "comparison", "cards", "page")
+SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "table", "figure", "comparison", "cards", "page")
 
 
 @dataclass(frozen=True)

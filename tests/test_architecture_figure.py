@@ -11,9 +11,11 @@ from matplotlib.patches import FancyBboxPatch
 from covidqu.architectures import architectures
 from covidqu.config.params import Params, load
 from covidqu.report.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
-from covidqu.report.figures import DRAWN, figure
+from covidqu.report.catalogue import STATIC_FIGURES
+from covidqu.report.figures import DRAWN, draw, figure
+from covidqu.report.published import SHOWN
 from covidqu.report.sources import Sources
-from covidqu.report.targets import STATIC_FIGURES, needs_architectures
+from covidqu.report.targets import needs_architectures
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [name for name in STATIC_FIGURES if needs_architectures(name)]
@@ -32,7 +34,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
 
 
 def test_every_system_has_a_diagram() -> None:
-    assert {name.split("/")[0] for name in NAMES} == {"swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl"}
+    assert {name.split("/")[0] for name in NAMES} == set(SHOWN)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,6 +76,7 @@ def test_both_branches_stand_beside_the_encoder(params: Params, results: Path) -
     assert roles["swin-dual-infection"] == ["lung", ENCODER, "infection"]
     assert roles["recon-mtl-t123"] == ["reconstruction", ENCODER, "infection"]
     assert roles["unet-roi-infection"] == [ENCODER, DECODER]
+    assert roles["reference"] == [ENCODER, DECODER]
     assert roles["unetpp-b3"] == [ENCODER, DECODER, DECODER, DECODER]
     columns, head, _ = arranged(found["swin-dual-infection"])
     assert [len(column.boxes) for column in columns] == [9, 10, 9] and len(head) == 1
@@ -101,6 +104,16 @@ def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, result
         )
 
     assert dashed("recon-mtl-t123") == 8 and dashed("recon-mtl-t123-no-skips") == 4
+
+
+def test_ours_names_no_paper(params: Params, results: Path) -> None:
+    drawn = draw(Sources(params, results, results), "reference/architecture", [])
+    texts = [text.get_text() for text in drawn.axes[0].texts]
+    title = next(text for text in texts if "parameters, input" in text.replace("\n", " ")).replace("\n", " ")
+    assert title.startswith(
+        "Ours (reference): architecture, multi-task U-Net, infection gated by its lungs on resnet34"
+    )
+    assert "24,438,053 parameters" in title and not any("aper" in text for text in texts)
 
 
 def test_the_same_bytes_and_a_clear_word(params: Params, results: Path, tmp_path: Path) -> None:

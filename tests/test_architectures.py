@@ -25,6 +25,7 @@ COUNTS = {
     "recon-mtl-t123": 44_343_947,
     "recon-mtl-unet": 31_031_685,
     "recon-mtl-cnn8": 917_953,
+    "reference": 24_438_053,
 }
 SMALL = {
     "runs": {
@@ -97,6 +98,24 @@ def test_layers_come_in_the_order_of_execution(found: dict[str, Any]) -> None:
     names = [one["name"] for one in found["unet-roi-lung"]["paper"]["layers"]]
     ladder = [name for i in range(4) for name in (f"up.{i}", f"merge.{i}")]
     assert names == [*(f"down.{i}" for i in range(5)), *ladder, "head"]
+
+
+def test_an_encoder_in_one_module_is_taken_apart_by_side(found: dict[str, Any]) -> None:
+    """ResNet-34: a stem at half the side, then the four stages; the decoder doubles the side five times."""
+    ours = found["reference"]
+    assert [layer(ours, f"encoder stage {i}")[1:] for i in range(1, 6)] == [
+        [64, 128, 128], [64, 64, 64], [128, 32, 32], [256, 16, 16], [512, 8, 8]
+    ]  # fmt: skip
+    assert [layer(ours, f"decoder stage {i}")[1:] for i in range(1, 6)] == [
+        [c, 16 * 2**i, 16 * 2**i] for i, c in enumerate((256, 128, 64, 32, 16))
+    ]
+    stem = next(one for one in ours["paper"]["layers"] if one["name"] == "encoder stage 1")
+    assert stem["parameters"] == 3 * 64 * 49 + 2 * 64 and stem["kind"] == "conv 7x7 /2, BN, ReLU"
+
+
+def test_networks_of_ours_in_words(found: dict[str, Any]) -> None:
+    assert found["reference"]["net"] == "multi-task U-Net, infection gated by its lungs"
+    assert found["reference-no-gate"]["net"] == "multi-task U-Net" and found["reference-one-task"]["net"] == "U-Net"
 
 
 def test_a_reduced_run_keeps_the_papers_network_beside_its_own() -> None:

@@ -54,6 +54,12 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (change("runs.unetpp-b3.subset", "lung"), ["runs.unetpp-b3.subset", "infection"]),
         (change("full_runs.unetpp-b3.epoch", 3), ["full_runs.unetpp-b3.epoch", "no such setting"]),
         (change("full_runs.unet", {"epochs": 3}), ["full_runs.unet: no such run", "unetpp-b3"]),
+        (
+            change("ablations.nothing", ["reference", "nope"]),
+            ["ablations.nothing: 'nope' is not a run", "infection mask"],
+        ),
+        (change("ablations.nothing", ["reference-lung", "reference"]), ["ablations.nothing: 'reference-lung'"]),
+        (change("ablations.nothing", ["reference"]), ["ablations.nothing"]),
         (change("anchor.optimizer.lr", "1e-4x"), ["optimizer", "lr"]),
     ],
 )
@@ -89,6 +95,22 @@ def test_another_kind_replaces_instead_of_merging() -> None:
         {"optimizer": {"kind": "adamw", "lr": 1, "weight_decay": 2}}, {"optimizer": {"kind": "adam", "lr": 3}}
     )
     assert merged == {"optimizer": {"kind": "adam", "lr": 3}}
+
+
+def test_a_run_that_an_overlay_nulls_leaves_no_trace(raw: dict[str, Any], tmp_path: Path) -> None:
+    """Its full run and the ablations that name it go with it; all others stay."""
+    overlay = tmp_path / "without.yaml"
+    overlay.write_text("runs: {reference-no-gate: null}\n")
+    loaded = params.load([ROOT / "params.yaml", overlay])
+    gone = {"reference-no-gate"}
+    assert raw["runs"].keys() - loaded.runs.keys() == raw["full_runs"].keys() - loaded.full_runs.keys() == gone
+    lost = {part for part, pair in raw["ablations"].items() if "reference-no-gate" in pair}
+    assert (
+        raw["ablations"].keys() - loaded.ablations.keys() == lost == {"gate by its own lungs", "lung and class heads"}
+    )
+    overlay.write_text("runs: {reference-lung: null}\n")
+    with pytest.raises(ValueError, match=r"init: 'reference-lung' is neither initial weights nor a run"):
+        params.load([ROOT / "params.yaml", overlay])
 
 
 def test_the_committed_runs_are_the_full_ones(raw: dict[str, Any]) -> None:

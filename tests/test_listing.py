@@ -76,6 +76,7 @@ def test_every_system_and_base_run_is_listed_within_120_columns(params: Params, 
         assert word in text, "a name that a line break cuts cannot be searched for"
     for system in ("swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl"):
         assert f"\n{system}: paper 00" in "\n" + text
+    assert "\n\nreference: ours, of no paper\n" in text
     names = [line.split(" ")[0] for line in text.splitlines()]
     assert all(names.count(name) == 1 for name in params.base_runs)
     assert not any("seed1" in name for name in names)
@@ -90,6 +91,12 @@ def test_an_entry_says_what_the_settings_say(params: Params, results: Path) -> N
     for word in ["some net", "lung", "class three", *inputs, *counts]:
         assert word in entry
     assert "not printed" in block(listing(params, results), "unet-roi-lung")
+
+
+def test_ours_has_nothing_printed(params: Params, results: Path) -> None:
+    entry = block(listing(params, results), "reference")
+    assert "configured 4,321" in entry and "full size  87,654" in entry
+    assert "print" not in entry and "paper" not in entry
 
 
 def test_states(params: Params, results: Path) -> None:

@@ -29,7 +29,14 @@ from covidqu.report.sources import Sources
 from covidqu.report.tables import build
 
 RUNS = ("swin-dual-lung", "swin-dual-infection", "unetpp-b3", "unet-roi-lung", "unet-roi-infection", "recon-mtl-t123")
-TABLES = ("common/overview", "common/data", "common/leakage", "common/protocols", "swin-dual/table-1")
+TABLES = (
+    "common/overview",
+    "common/cross-system",
+    "common/data",
+    "common/leakage",
+    "common/protocols",
+    "swin-dual/table-1",
+)
 TABLES += ("swin-dual/table-5", "unetpp-b3/table-1", "unetpp-b3/table-2", "recon-mtl/table-2", "audit/000-fp-healthy")
 FILES = [item.file for group in pages().values() for item in group]
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -53,6 +60,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         write(build(sources, name), results / "tables" / name)
     comparison(params, data, results, results / "comparison.csv")
     figure("swin-dual/figure-2", params, data, results, results / "figures/swin-dual/figure-2.svg")
+    drawing = results / "figures/reference/architecture.svg"
+    drawing.parent.mkdir(parents=True)
+    drawing.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     scored = folder / "scored"  # the packed images are not those of the made-up scores
     shutil.copytree(data, scored, ignore=shutil.ignore_patterns("*.npy"))
     page(params, scored, results, results / "report", [ROOT / "params.yaml"])
@@ -162,6 +172,15 @@ def test_numbers_of_the_overview_are_those_of_the_table(made: Made, report: Path
         assert decimals >= 1 or float(exact) == int(float(exact))
     for row in rows:
         assert f">{row['published']}</td>" in body
+
+
+def test_ours_has_a_page_of_its_own(made: Made, report: Path):
+    """Its figures and tables, and links to where it stands beside the papers' systems; no word of a print."""
+    found, text = read(report / "reference.html"), (report / "reference.html").read_text()
+    assert {"reference-architecture", "reference-curves-reference", "common-ablations"} <= set(found.ids)
+    assert "statistics.html#common-cross-system" in found.links
+    assert not {"common-ablations", "common-worst-cases"} & set(read(report / "statistics.html").ids)
+    assert "reference/architecture.svg" in " ".join(found.resources) and "printed" not in text.split("<main")[1]
 
 
 def test_layout_of_a_paper_holds_each_printed_value(made: Made):

@@ -1,35 +1,54 @@
-"""The results in README are written by a command, between two markers, and nothing else is touched."""
+"""The results in README are written by a command, between two pairs of markers, and nothing else is touched."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
-from covidqu.report.overview import BEGIN, END, readme
+from covidqu.report.cells import COLUMNS, Cell, Table, write
+from covidqu.report.cost_table import MINUTES, PARAMETERS
+from covidqu.report.published import printed
+from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
+from covidqu.report.side_by_side import CAPTION, COST, LARGE, ROWS, TABLE, block
 
-HEADER = (
-    "row,column,published,measured_paper,measured_correct,protocol_paper,protocol_correct,n,ci_low,ci_high,seeds,note\n"
-)
+DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
+DEVIATION = "a: REDUCED RUN (epochs 1 instead of 2)"
+COMPARED = [
+    Cell("swin-dual", DICE, measured_correct=0.71251, n=583, ci_low=0.7, ci_high=0.7251, run="swin-dual-infection"),
+    Cell("swin-dual", LARGE, measured_correct=0.7118, n=582, run="swin-dual-infection"),
+    Cell("swin-dual", "lung Dice", measured_correct=0.9442, n=1165, run="swin-dual-infection"),
+    Cell("swin-dual", ACCURACY, measured_correct=0.6801, n=1165, run="swin-dual-infection"),
+    *(Cell(row, DICE, note=f"not run: run {row} has no card.json") for row in ("unetpp-b3", "unet-roi, predicted ROI")),
+    *(Cell(row, DICE, measured_correct=0.5, n=583, run=row) for row in ("cbam-mtl", "recon-mtl")),
+    Cell("reference (ours)", DICE, measured_correct=0.8, n=583, run="reference"),
+    Cell("reference: lungs", DICE, measured_correct=0.646, n=583, ci_low=0.62, ci_high=0.67),
+]
+OVERVIEW = [
+    Cell(*("lung", "unet-roi/table-3", 0.969, 0.95, 0.9512345, "img_all_e1", "img_covid", 583, 0.94, 0.96), seeds=1),
+    Cell("infection", "unet-roi/table-4", 0.6167, note="not run: no scores"),
+    Cell(
+        *("accuracy", "cbam-mtl/table-4", 96.22, None, 81.5, "", "class_argmax", 874),
+        seeds=3,
+        note="SD 1 over 3 seeds",
+    ),
+]
 
 
-def results(folder: Path, *rows: str) -> Path:
-    tables = folder / "tables" / "common"
-    tables.mkdir(parents=True)
-    (tables / "overview.csv").write_text(HEADER + "\n".join(rows) + "\n")
-    (tables / "overview.md").write_text("# LITE - REDUCED RUN\n\n| a |\n")
+def results(folder: Path, title: str = f"LITE - {CAPTION} - {DEVIATION}") -> Path:
+    write(Table("common/overview", "LITE - REDUCED RUN", OVERVIEW), folder / "tables" / "common/overview")
+    write(Table(TABLE, title, COMPARED), folder / "tables" / TABLE)
     return folder
 
 
-def test_measured_and_not_run(tmp_path: Path) -> None:
-    folder = results(
-        tmp_path / "r",
-        "lung,unet-roi/table-3,0.969,0.95,0.9512345,img_all_e1,img_covid,583,0.94,0.96,1,",
-        "infection,unet-roi/table-4,0.6167,,,,,,,,,not run: no scores",
-        "accuracy,cbam-mtl/table-4,96.22,,81.5,,class_argmax,874,,,3,SD 1 over 3 seeds",
-    )
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+def written(folder: Path, page: Path) -> list[str]:
+    marks = "".join(f"{found.begin}\nold\n{found.end}\n" for found in BLOCKS)
+    page.write_text(f"before\n{marks}after\n")
     readme(folder, page)
-    lines = page.read_text().splitlines()
+    return page.read_text().splitlines()
+
+
+def test_measured_and_not_run(tmp_path: Path) -> None:
+    lines = written(results(tmp_path / "r"), tmp_path / "page.md")
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "| lung | 0.969 | 0.950 (img_all_e1) | 0.951 [0.940, 0.960] (img_covid) | 583 |" in lines
     assert "| infection | 0.6167 |  | not run: no scores |  |" in lines, "a printed value never fills a cell of ours"
@@ -39,11 +58,55 @@ def test_measured_and_not_run(tmp_path: Path) -> None:
     assert "old" not in lines
 
 
+def test_side_by_side_without_costs(tmp_path: Path) -> None:
+    lines = written(results(tmp_path / "r"), tmp_path / "page.md")
+    first = lines.index(SIDE_BY_SIDE.begin) + 1
+    words = "**LITE: REDUCED OR CHANGED RUNS, listed under Measured.** "
+    assert lines[first] == f"{words}{CAPTION} (583 COVID-19 and 582 healthy images)."
+    table = lines[first + 2 : lines.index(SIDE_BY_SIDE.end)]
+    assert table[0].count("|") == 7 and "parameters" not in table[0], "no column of costs that nobody measured"
+    value = printed("swin-dual/table-5")["COVID-19", "I.Dice"]
+    assert table[2] == f"| `swin-dual` | 0.713 [0.700, 0.725] | 71.2 % | 0.944 | 0.680 | {value} |"
+    assert table[3].startswith("| `unetpp-b3` | not run: run unetpp-b3 has no card.json |  |  |  | ")
+    assert [line.split("|")[-2].strip() for line in table[5:]] == ["on CT", "on CT", "", "", ""]
+    assert table[7] == "| **`reference`, ours** | 0.800 |  |  |  |  |"
+    assert table[8].startswith("| no network: annotated lungs taken as infection | 0.646 [0.620, 0.670] |")
+    assert len(table) == 2 + len(ROWS)
+
+
+def test_side_by_side_with_costs(tmp_path: Path) -> None:
+    folder = results(tmp_path / "r", CAPTION)
+    costs = [
+        Cell("reference", PARAMETERS, measured_correct=4_123_456),
+        Cell("swin-dual-infection", PARAMETERS, note="not run"),
+    ]
+    write(Table(COST, "x", [*costs, Cell("reference", MINUTES, measured_correct=61.6)]), folder / "tables" / COST)
+    lines = written(folder, tmp_path / "page.md")
+    first = lines.index(SIDE_BY_SIDE.begin) + 1
+    assert lines[first].startswith(CAPTION), "nothing was reduced"
+    assert "| parameters | training, minutes on the idle device |" in lines[first + 2]
+    assert "| **`reference`, ours** | 0.800 |  |  |  | 4,123,456 | 62 |  |" in lines
+    assert any(
+        line.startswith("| `swin-dual` | 0.713 [0.700, 0.725] | 71.2 % | 0.944 | 0.680 |  |  | ") for line in lines
+    )
+
+
+def test_an_older_table_is_refused(tmp_path: Path) -> None:
+    results(tmp_path)
+    with (tmp_path / "tables" / f"{TABLE}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == set(COLUMNS)
+    with pytest.raises(ValueError, match=r"holds no reference \(ours\); make the table again"):
+        block(CAPTION, [row for row in rows if row["row"] != "reference (ours)"], [])
+    with pytest.raises(ValueError, match="holds no 'The five systems"):
+        block("The three systems", rows, [])
+
+
 def test_missing_marker_or_table(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("no markers")
-    with pytest.raises(ValueError, match="wants the markers"):
+    page.write_text(f"{HEADLINES.begin}\n{HEADLINES.end}\n")
+    with pytest.raises(ValueError, match="wants the markers <!-- side by side"):
         readme(results(tmp_path / "r"), page)
-    with pytest.raises(ValueError, match=r"overview\.csv: no such table"):
+    with pytest.raises(ValueError, match=r"cross-system\.csv: no such table"):
         readme(tmp_path / "nothing", page)
-    assert page.read_text() == "no markers"
+    assert page.read_text() == f"{HEADLINES.begin}\n{HEADLINES.end}\n"

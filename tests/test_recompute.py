@@ -14,13 +14,14 @@ from covidqu.report.cells import Cell
 from covidqu.report.committed import chosen, files, variants
 from covidqu.report.comparison import comparison
 from covidqu.report.figures import figure
-from covidqu.report.overview import BEGIN, END, readme
+from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.recompute import recompute, shown
 from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, table
 
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
 TABLES = ["unet-roi/table-1", "unet-roi/table-3", "unet-roi/table-4", "common/data", "common/overview"]
+TABLES += ["common/cross-system"]
 FIGURES = {"unet-roi/curves-unet-roi-lung": "svg", "unetpp-b3/figure-1": "svg", "unet-roi/figure-1": "png"}
 
 
@@ -50,7 +51,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if kind == "svg":
             figure(name, params, data, results, results / f"figures/{name}.svg")
     comparison(params, data, results, results / "comparison.csv")
-    (root / "README.md").write_text(f"`covidqu readme --results results --out README.md`\n{BEGIN}\n{END}\nrest 1.0\n")
+    marks = "".join(f"{block.begin}\n{block.end}\n" for block in BLOCKS)
+    (root / "README.md").write_text(f"`covidqu readme --results results --out README.md`\n{marks}rest 1.0\n")
     readme(results, root / "README.md")
     return root
 
@@ -89,7 +91,7 @@ def test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_re
 ) -> None:
     assert recompute([RESULTS], None, params) == 0
     counts, *skipped = capsys.readouterr().out.splitlines()
-    assert counts.startswith("results: 5 tables recomputed, ")  # three, comparison, README
+    assert counts.startswith("results: 7 tables recomputed, ")  # four, comparison, two of README
     assert counts.endswith(" values and 1 figures checked: 0 differences")
     need = "need the packed data, not here (--data FOLDER)"
     assert f"results: SKIPPED 2 tables: {need}: common/data, unet-roi/table-1" in skipped
@@ -102,7 +104,7 @@ def test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_re
 def test_with_the_data_they_are_checked_as_well(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
     assert recompute([RESULTS], Path("data"), params) == 0
     out = capsys.readouterr().out
-    assert out.startswith("results: 7 tables recomputed, ")
+    assert out.startswith("results: 9 tables recomputed, ")
     assert "2 figures checked: 0 differences" in out
     assert "need the packed data" not in out
     replace(RESULTS / "tables/unet-roi/table-1.csv", "Train", "Trian")
@@ -150,6 +152,23 @@ def test_readme_is_checked(params: Params, capsys: pytest.CaptureFixture[str]) -
     assert status == 1
     assert fault.startswith("README.md: row 'unet-roi-lung: lung Dice': measured, correct protocol")
     assert f"moved: '0.999 (img_covid)' -> '{value.strip()}' (tolerance 0)" in fault
+
+
+@pytest.mark.usefixtures("here")
+def test_readmes_first_table_is_checked_and_a_lost_marker_is_a_fault(
+    params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = next(line for line in Path("README.md").read_text().splitlines() if line.startswith("| `unet-roi`"))
+    value = line.split("|")[2].strip()
+    replace(Path("README.md"), value, "0.999")
+    status, (fault,) = found(params, capsys)
+    assert status == 1
+    assert fault.startswith("README.md: row '`unet-roi`, lungs it predicts': infection Dice")
+    assert f"moved: '0.999' -> '{value}' (tolerance 0)" in fault
+    replace(Path("README.md"), BLOCKS[0].end, "")
+    status, (fault,) = found(params, capsys)
+    assert status == 1
+    assert fault.startswith("README.md: cannot be written any more: ") and BLOCKS[0].end in fault
 
 
 @pytest.mark.usefixtures("here")

@@ -11,7 +11,7 @@ from torch import nn
 from training import ROOT, Workplace
 
 from covidqu import train as training
-from covidqu.config.params import load, merge, read, resolve
+from covidqu.config.params import load, merge, read
 from covidqu.config.training import Elastic, Gamma, Run
 from covidqu.data import augment
 from covidqu.data.index import open_packed
@@ -29,13 +29,12 @@ SMALL = {
 
 @pytest.fixture
 def place(workplace: Callable[..., Workplace]) -> Callable[[], Workplace]:
-    optional = read([ROOT / "params.yaml"])["optional_runs"]["reference-lung"]
-    return lambda **changes: workplace(runs={"reference-lung": merge(merge(optional, SMALL), changes)})
+    full = read([ROOT / "params.yaml"])["runs"]["reference-lung"]
+    return lambda **changes: workplace(runs={"reference-lung": merge(merge(full, SMALL), changes)})
 
 
 def reference() -> Run:
-    params = load([ROOT / "params.yaml"])
-    return resolve(params.anchor, params.optional_runs["reference"], "reference")
+    return load([ROOT / "params.yaml"]).run("reference")
 
 
 def test_average_by_hand() -> None:

@@ -26,8 +26,9 @@ from covidqu.config.params import Params, check, read
 from covidqu.report.cells import Cell, Table, markdown, text, with_published, write
 from covidqu.report.check import check as compare_folders
 from covidqu.report.comparison import comparison
-from covidqu.report.overview import BEGIN, END, readme
+from covidqu.report.overview import OURS_ROW
 from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build, table
 from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs, tables
@@ -239,9 +240,16 @@ def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table],
     built = everything["common/overview"]
     assert {c.row.split(":")[0] for c in built.cells} >= {"swin-dual-infection", "unetpp-b3", "recon-mtl-t123"}
     assert all(c.measured for c in built.cells)
-    write(built, tmp_path / "tables" / "common" / "overview")
+    ours = {c.column: c for c in everything["common/cross-system"].cells if c.row == OURS_ROW}
+    assert (
+        cell(built, f"{OURS_ROW}: lung Dice", "common/cross-system").measured_correct
+        == ours["lung Dice"].measured_correct
+    )
+    assert cell(built, f"{OURS_ROW}: accuracy, three classes", "common/overview").n == 24
+    for name in ("common/overview", "common/cross-system"):
+        write(everything[name], tmp_path / "tables" / name)
     page = tmp_path / "README.md"
-    page.write_text(f"# T\n{BEGIN}\nold\n{END}\nrest\n")
+    page.write_text("".join(["# T\n", *(f"{block.begin}\nold\n{block.end}\n" for block in BLOCKS), "rest\n"]))
     readme(tmp_path, page)
     lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
     assert ", mean of 3 seeds)" in lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]

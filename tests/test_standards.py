@@ -21,6 +21,7 @@ from rocrate.rocrate import ROCrate
 from synthetic_runs import settings, write_architectures, write_data, write_run
 
 from covidqu.config.params import Params, load
+from covidqu.evaluate.scores import read_scores
 from covidqu.report.sources import Sources
 from covidqu.standards.cards import cards
 from covidqu.standards.checklist import Checklist, checklist, claim
@@ -93,6 +94,16 @@ def test_a_reduced_run_says_so_in_title_tag_and_settings(sources: Sources) -> No
     assert ["`batch`", "16", "the same"] in table(card.text, "Training procedure")
 
 
+def test_a_card_of_ours_names_no_paper(params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    write_run(tmp_path, params, "reference", {})
+    write_architectures(tmp_path, params)
+    card = ModelCard(model_card(Sources(params, folders[0], tmp_path), "reference", FILES))
+    assert "Of no paper, our own, system `reference`, run `reference`." in card.text
+    assert "the paper" not in card.text.lower() and "reference" in card.data.tags
+    assert "figures/reference/architecture.svg" not in card.text  # it shows no result of the run
+    assert "../../tables/common/cross-system.md" in card.text
+
+
 def test_what_a_card_does_not_know_is_not_recorded(sources: Sources) -> None:
     rows = dict(row[:2] for row in table(model_card(sources, "unet-roi-lung", FILES), "Provenance") if len(row) > 1)
     assert rows["commit of the code"] == rows["software"] == rows["device"] == "not recorded"
@@ -106,6 +117,16 @@ def test_a_run_that_was_not_trained_has_no_card(
     cards(params, FILES, *folders, tmp_path)
     assert {path.parent.name for path in tmp_path.glob("runs/*/README.md")} == set(RUNS)
     assert "unetpp-b3" in capsys.readouterr().err
+
+
+def test_a_card_names_the_hash_of_the_scores(sources: Sources) -> None:
+    """By another way: rows joined by hand; of no run, nothing."""
+    scores, meta = read_scores(sources.folder("unet-roi-infection") / "scores.parquet")
+    text = scores.to_csv(index=False, lineterminator="\n").encode()
+    found = model_card(sources, "unet-roi-infection", FILES)
+    assert hashlib.sha256(text).hexdigest() in found and meta["weights_sha256"] in found
+    other = scores.assign(n_px=scores["n_px"] + 1).to_csv(index=False, lineterminator="\n").encode()
+    assert hashlib.sha256(other).hexdigest() not in found
 
 
 def test_the_command_names_overlays_and_no_folder_of_this_machine(params: Params, sources: Sources) -> None:

@@ -12,12 +12,13 @@ from synthetic_runs import cell, scores_of, settings, write_run
 
 from covidqu.config.params import Params
 from covidqu.evaluate.classification import of_scores
-from covidqu.report import targets
+from covidqu.report import catalogue, targets
 from covidqu.report.cells import Table
 from covidqu.report.figures import figure
-from covidqu.report.headline_runs import HEADLINE_RUNS
+from covidqu.report.headline_runs import DRAWN_AS, HEADLINE_RUNS
 from covidqu.report.printed_gap import pairs
-from covidqu.report.severity_table import shares
+from covidqu.report.reliability_figure import reliability_figure
+from covidqu.report.severity_table import bland_altman, shares
 from covidqu.report.sources import Sources
 from covidqu.report.tables import build
 
@@ -62,11 +63,58 @@ def test_pairs_of_systems(sources: Sources) -> None:
             p = cell(built, row, "infection Dice, Wilcoxon p").measured_correct
             assert p == (pytest.approx(raw[row]) if raw[row] >= 1e-4 else "< 0.0001")
     adjusted = multipletests(list(raw.values()), method="holm")[1]
-    assert len(adjusted) == 15
+    assert len(adjusted) == 21  # seven headline runs
     for row, wanted in zip(raw, adjusted, strict=True):
         found = cell(built, row, "infection Dice, Holm p")
         assert found.measured_correct == (pytest.approx(wanted) if wanted >= 1e-4 else "< 0.0001")
-        assert found.protocol_correct == "Wilcoxon, adjusted for 15 pairs"
+        assert found.protocol_correct == "Wilcoxon, adjusted for 21 pairs"
+
+
+def test_ours_stands_beside_every_other(sources: Sources) -> None:
+    assert list(HEADLINE_RUNS.items())[-1] == ("reference (ours)", "reference")
+    for name in ("common/cross-system", "common/severity", "common/subgroups", "common/boundary"):
+        found = [c for c in build(sources, name).cells if c.row.startswith("reference (ours)")]
+        assert found and all(c.run == "reference" and c.measured for c in found), name
+    built = build(sources, "common/cross-system")
+    scores = sources.scores("reference")
+    covid = (scores["label"] == "COVID-19").to_numpy()
+    assert cell(built, "reference (ours)", "infection Dice").measured_correct == pytest.approx(
+        dice(scores)[covid].mean()
+    )
+    tp, fp, fn = (scores[f"lung_{c}"].to_numpy(float) for c in ("tp", "fp", "fn"))
+    lung = cell(built, "reference (ours)", "lung Dice")
+    assert lung.measured_correct == pytest.approx((2 * tp / (2 * tp + fp + fn)).mean()) and lung.n == 24
+    logits = scores.filter(regex=r"^class_logit_").to_numpy(float)
+    right = ((logits.argmax(axis=1) == 2) == covid).mean()
+    assert cell(built, "reference (ours)", "COVID-19 vs rest accuracy").measured_correct == pytest.approx(right)
+
+
+def test_without_ours_its_cells_say_so(params: Params, results: Path, tmp_path: Path) -> None:
+    """A results folder in which it was not trained yet: the five are as before, its row says why."""
+    (tmp_path / "runs").mkdir()
+    for run in (results / "runs").iterdir():
+        if run.name != "reference":
+            (tmp_path / "runs" / run.name).symlink_to(run)
+    built = build(Sources(params, tmp_path, tmp_path), "common/cross-system")
+    ours = [c for c in built.cells if c.row == "reference (ours)"]
+    assert ours and all("run reference has no scores.parquet" in c.note and not c.measured for c in ours)
+    assert cell(built, "unetpp-b3", "infection Dice").measured
+
+
+def test_each_headline_run_is_drawn_in_its_own_way() -> None:
+    assert set(DRAWN_AS) == set(HEADLINE_RUNS)
+    for kind in range(3):  # colour, marker, line
+        assert len({style[kind] for style in DRAWN_AS.values()}) == len(DRAWN_AS) == 7
+
+
+def test_panels_for_seven_runs(sources: Sources) -> None:
+    drawn = bland_altman(sources, "c", [])
+    shown = [axes for axes in drawn.axes if axes.axison]
+    assert [axes.get_title().split(" (n")[0] for axes in shown] == list(HEADLINE_RUNS)
+    assert all(axes.get_xlabel() for axes in shown[-4:]) and not any(axes.get_xlabel() for axes in shown[:-4])
+    heads = ["swin-dual-infection", "cbam-mtl-unet-proposed", "recon-mtl-t123", "reference"]
+    reliable = reliability_figure(sources, heads, "c", [])
+    assert [axes.get_title().split(":")[0] for axes in reliable.axes] == [*heads, "masks"]
 
 
 def test_heads_are_compared_on_images_that_both_know(sources: Sources) -> None:
@@ -170,7 +218,7 @@ def note(built: Table, label: str) -> str:
 
 
 def test_tables_of_one_seed_read_no_other(params: Params) -> None:
-    for name in targets.ONE_SEED:
+    for name in catalogue.ONE_SEED:
         assert not [run for run in targets.table_inputs(name, params) if "-seed" in run]
 
 

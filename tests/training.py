@@ -17,7 +17,7 @@ from covidqu.train import train
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
-    "initial": ["random"],
+    "initial": ["random", "imagenet-resnet34"],  # the second only named: its weights are not made
     "anchor": {
         "image_px": 32,
         "epochs": 3,

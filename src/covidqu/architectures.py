@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from covidqu.config.models import CbamMtl, ReconMtl, SwinDual, UnetppB3, UnetRoi
+from covidqu.config.models import CbamMtl, ReconMtl, Reference, SwinDual, UnetppB3, UnetRoi
 from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.files import write_text
@@ -56,6 +56,8 @@ def network(run: Run) -> str:
             return "U-Net"
         case UnetppB3(encoder=encoder):
             return f"U-Net++ ({encoder})"
+        case Reference(gate=gate):
+            return f"{_unet(run)}{', infection gated by its lungs' if gate else ''}"
         case SwinDual():
             return "Swin encoder with two U-Net decoders"
         case CbamMtl(net=net, cbam=cbam):
@@ -63,8 +65,12 @@ def network(run: Run) -> str:
         case ReconMtl(net="cnn8"):
             return "CNN-8"
         case ReconMtl():
-            return "U-Net" if run.tasks == ("infection",) else "multi-task U-Net"
+            return _unet(run)
     raise AssertionError(run.model)
+
+
+def _unet(run: Run) -> str:
+    return "U-Net" if run.tasks == ("infection",) else "multi-task U-Net"
 
 
 def with_model_of(run: Run, full: dict[str, Any]) -> Run:
@@ -103,7 +109,8 @@ def layers(system: System, shape: list[int]) -> list[dict[str, Any]]:
 
     Blocks that the forward pass does not use come last, without a shape.
     """
-    blocks, found = system.blocks(), dict[str, Any]()
+    found: dict[str, Any] = {}
+    blocks = {part: kept for name, whole in system.blocks().items() for part, kept in opened(name, whole).items()}
 
     def watch(name: str, modules: list[nn.Module]) -> None:
         tokens = any(isinstance(m, nn.LayerNorm) for module in modules for m in module.modules())
@@ -116,6 +123,25 @@ def layers(system: System, shape: list[int]) -> list[dict[str, Any]]:
         {"name": name, "kind": kind(blocks[name]), "out": found.get(name), "parameters": count(blocks[name])}
         for name in [*found, *(name for name in blocks if name not in found)]
     ]
+
+
+def opened(name: str, modules: list[nn.Module]) -> dict[str, list[nn.Module]]:
+    """Stages of a block that is a whole `encoder` or `decoder` in one module; any other block as it is.
+
+    Single layers make a stage together, each block of layers one of its own; pooling opens a stage.
+    """
+    if name not in ("encoder", "decoder") or len(modules) > 1:
+        return {name: modules}
+    stages: list[list[nn.Module]] = []
+    for child in chain.from_iterable(c if isinstance(c, nn.ModuleList) else [c] for c in modules[0].children()):
+        only_pooled = bool(stages) and [type(module) for module in stages[-1]] == [nn.MaxPool2d]
+        block = any(True for _ in child.children()) and not only_pooled
+        if isinstance(child, nn.Identity):
+            continue
+        if not stages or block or isinstance(child, nn.MaxPool2d):
+            stages.append([])
+        stages[-1].append(child)
+    return {f"{name} stage {place}": stage for place, stage in enumerate(stages, start=1)}
 
 
 def shapes(out: Any, tokens: bool = False) -> list[Any]:

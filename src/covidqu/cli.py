@@ -48,6 +48,13 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         ("packed", "split", "roi", "weights", "out"),
         (),
     ),
+    "validate": (
+        commands.validate,
+        "one row of counts per validation image, of a run that an ablation compares",
+        ("name",),
+        ("packed", "split", "roi", "weights", "out"),
+        (),
+    ),
     "score": (
         commands.score,
         "one row of counts per test image",
@@ -63,6 +70,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         (),
     ),
     "architectures": (commands.architectures, "layers, shapes and parameters of all networks", (), ("out",), ()),
+    "cost": (commands.cost, "operations and measured speed of all networks", (), ("out",), ()),
     "table": (
         commands.table,
         "one table of a paper, printed beside measured",

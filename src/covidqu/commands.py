@@ -76,6 +76,12 @@ def predict(a: argparse.Namespace, p: Params) -> object:
     return step(a.name, run, a.packed, a.split, a.roi, a.weights, a.out, roi_masks=a.name in p.roi.predicted)
 
 
+def validate(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.validate import validate as step
+
+    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
+
+
 def explain(a: argparse.Namespace, p: Params) -> object:
     from covidqu.explain import explain as step
 
@@ -84,6 +90,12 @@ def explain(a: argparse.Namespace, p: Params) -> object:
 
 def architectures(a: argparse.Namespace, p: Params) -> object:
     from covidqu.architectures import architectures as step
+
+    return step(p, a.out)
+
+
+def cost(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.cost import cost as step
 
     return step(p, a.out)
 
@@ -169,7 +181,7 @@ def tolerances(a: argparse.Namespace, p: Params) -> object:
 
 
 def readme(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.overview import readme as step
+    from covidqu.report.readme import readme as step
 
     return step(a.results, a.out)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.config.training import Run, deviations
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.published import OUR_SYSTEM, SHOWN, paper
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
 GAP = "  "
 LEGEND = (
-    "Parameters: of the run as configured, with the paper's settings (full_runs), and as the paper prints them. "
-    "Reduced: trained with other settings than the paper's, which are named."
+    "Parameters: of the run as configured, with the paper's settings (full_runs; of ours: full size), and as the "
+    "paper prints them. Reduced: trained with other settings than those, which are named."
 )
 
 
@@ -26,10 +26,9 @@ def listing(params: Params, results: Path) -> str:
     """
     known = described(results / "architectures.json")
     sections = []
-    for system in SYSTEMS:
+    for system in SHOWN:
         names = [name for name in params.base_runs if params.run(name).model.system == system.replace("-", "_")]
-        source = paper(system)
-        lines = [f"{system}: paper {source.paper}, {source.name}", row([[name] for name in COLUMNS])]
+        lines = [f"{system}: {origin(system)}", row([[name] for name in COLUMNS])]
         lines.append(GAP.join("-" * width for width in COLUMNS.values()))
         for name in names:
             lines.append(row(entry(params, results, name, known)))
@@ -38,6 +37,11 @@ def listing(params: Params, results: Path) -> str:
     notes = [LEGEND, f"Optional runs that are not included: {', '.join(absent)}." if absent else ""]
     closing = [line for note in notes for line in wrap(note, 120, break_long_words=False, break_on_hyphens=False)]
     return "\n\n".join([*sections, "\n".join(closing)])
+
+
+def origin(system: str) -> str:
+    """Which paper a system is of, in words."""
+    return "ours, of no paper" if system == OUR_SYSTEM else f"paper {paper(system).paper}, {paper(system).name}"
 
 
 def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> list[list[str]]:
@@ -61,11 +65,14 @@ def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> li
 
 
 def counts(found: dict[str, Any], run: Run) -> list[str]:
-    """As configured, with the paper's settings, as printed."""
-    tables = paper(run.model.system.replace("_", "-")).tables
+    """As configured, with the paper's settings, as printed; of ours no print, and its own full settings."""
+    system, configured = run.model.system.replace("_", "-"), f"configured {found['parameters']:,}"
+    if system == OUR_SYSTEM:
+        return [configured, f"full size  {found['paper']['parameters']:,}"]
+    tables = paper(system).tables
     cells = tables["table-params"].cells() if "table-params" in tables else {}
     printed = cells.get(("total", "parameters"))
-    lines = [f"configured {found['parameters']:,}", f"paper's    {found['paper']['parameters']:,}"]
+    lines = [configured, f"paper's    {found['paper']['parameters']:,}"]
     return [*lines, "not printed" if printed is None else f"printed    {printed}"]
 
 

@@ -27,6 +27,34 @@ rule predict:
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
 
 
+# Counts on Val, for the table of ablations: as small as scores, so in git and not in dvc.yaml.
+rule validate:
+    input:
+        [*PACKED, SPLIT],
+        roi=lambda w: f"{D}/roi/{RUNS[w.run].roi}.npy",
+        weights=f"{R}/weights/{{run}}.safetensors",
+        code=code("validate"),
+        system=system,
+    output:
+        f"{R}/runs/{{run}}/validation.parquet",
+    log:
+        f"logs/{R}/validate/{{run}}.log",
+    benchmark:
+        f"logs/{R}/validate/{{run}}.bench.tsv"
+    wildcard_constraints:
+        run=one_of(PARAMS.ablated),
+    conda:
+        "../envs/train.yaml"
+    threads: cores
+    resources:
+        gpu=gpus,
+    params:
+        values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
+    shell:
+        "python -m covidqu validate {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
+        " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
+
+
 # The systems with a class head; all of them see the whole image.
 rule explain:
     input:

@@ -3,7 +3,8 @@ from covidqu.config.training import deviations
 from covidqu.report.published import SYSTEMS, paper
 
 PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
-REPORT = pick(config, "anchor", "runs", "full_runs", "baselines", "evaluate", "report")
+REPORT = pick(config, "anchor", "runs", "full_runs", "ablations", "baselines", "evaluate", "report")
+READINGS = "src/covidqu/report/readings.yaml"
 DESCRIPTION = [
     f"{D}/packed/index.parquet",
     f"{D}/audit/audit.json",
@@ -30,10 +31,12 @@ def data_files(name):
 
 
 def explained(name):
-    """What was found out about class heads, and the networks' layers, where a table or figure shows them."""
+    """What was found out about class heads, on Val, and of the networks' layers, where a table or figure shows it."""
     return [
         *[f"{R}/runs/{run}/explain.parquet" for run in targets.explain_inputs(name, PARAMS)],
+        *[f"{R}/runs/{run}/validation.parquet" for run in targets.validation_inputs(name, PARAMS)],
         *([f"{R}/architectures.json"] if targets.needs_architectures(name) else []),
+        *([f"{R}/cost.json"] if targets.needs_cost(name) else []),
     ]
 
 
@@ -100,10 +103,33 @@ rule architectures:
         "python -m covidqu architectures --out {output} 2>&1 | tee {log} >&2"
 
 
+# Measures speed: it has all that --cores allows, so that nothing runs beside it (`workflow.cores` stops `--report`).
+rule cost:
+    input:
+        code=code("cost"),
+        systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
+    output:
+        f"{R}/cost.json",
+    log:
+        f"logs/{R}/cost.log",
+    benchmark:
+        f"logs/{R}/cost.bench.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: os.cpu_count()
+    resources:
+        gpu=int(any(run.accelerator != "cpu" for run in RUNS.values())),
+    params:
+        values=pick(config, "anchor", "runs"),
+    shell:
+        "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
+
+
 rule table:
     input:
         lambda w: table_files(f"{w.system}/{w.name}"),
         PUBLISHED,
+        READINGS,
         code=code("table"),
     output:
         report(

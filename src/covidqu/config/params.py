@@ -56,6 +56,12 @@ class Params(Strict):
         return {name: resolve(self.anchor, diff, name) for name, diff in self.runs.items()}
 
     @property
+    def ablated(self) -> list[str]:
+        """Runs that `ablations` compares."""
+        named = {name for pair in self.ablations.values() for name in pair}
+        return [name for name in self.runs if name in named]
+
+    @property
     def base_runs(self) -> list[str]:
         """Runs without the repetitions with other seeds."""
         return [name for name in self.runs if self.base(name) == name]

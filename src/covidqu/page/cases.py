@@ -25,9 +25,9 @@ from covidqu.evaluate import classification, protocols
 from covidqu.files import replacing, write_text
 from covidqu.page import contours
 from covidqu.report import colours, predicted, titles
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.catalogue import HEADLINES
+from covidqu.report.published import SHOWN, heading
 from covidqu.report.sources import Sources
-from covidqu.report.targets import HEADLINES
 
 SUBSET = "infection"  # its images have both annotations
 BLOCK = 100  # images whose outlines are in one file
@@ -78,7 +78,7 @@ def write(sources: Sources, out: Path) -> dict[str, Any]:
         write_blocks(folder, "annotation", contours.truth(packed, listed["row"].to_numpy()))
     shown = [write_run(sources, folder, run, frame, listed) for run, frame in scored.items()]
     script(folder, "index", index(listed, shown, sources.duplicates, images=packed is not None))
-    groups = {_heading(system): [run for run in shown if run.system == system] for system in SYSTEMS}
+    groups = {heading(system): [run for run in shown if run.system == system] for system in SHOWN}
     found |= {
         "count": len(listed),
         "blank": int((listed["infected"] == 0).sum()),
@@ -251,10 +251,6 @@ def start(shown: list[Shown]) -> list[str]:
     ranked = [run for name in HEADLINES for run in shown if run.name == name and SUBSET in run.tasks]
     ranked = sorted(ranked, key=lambda run: not run.drawn) or shown
     return [run.name for run in ranked[:2]]
-
-
-def _heading(system: str) -> str:
-    return f"Paper {paper(system).paper}: {system}"
 
 
 def blocks(values: list[Any]) -> Iterator[tuple[int, list[Any]]]:

@@ -9,13 +9,12 @@ from typing import Any
 from covidqu.page import charts
 from covidqu.page.built import BuiltTable, Row, table
 from covidqu.page.numbers import shown
-from covidqu.page.pages import paper_file
+from covidqu.page.pages import STATISTICS, paper_file
 from covidqu.page.runs import RunState, by_system
-from covidqu.page.verdict import MISSING, WORDS, judge, other_images, printed_decimals, rounded
 from covidqu.report.overview import HEADLINES
-from covidqu.report.paper_001 import A_SETTING
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
+from covidqu.report.verdict import WORDS, judge, other_images, printed_decimals, rounded
 
 PRINTED_ONLY = "printed only"  # status in comparison.csv: nothing of this project could measure it
 
@@ -26,9 +25,7 @@ def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
     places = {label: name for label, (name, _, _) in HEADLINES.items()}
     return {
         "table": built,
-        "links": {
-            label: f"{paper_file(name.split('/')[0])}#{name.replace('/', '-')}" for label, name in places.items()
-        },
+        "links": {label: f"{_page_of(name)}#{name.replace('/', '-')}" for label, name in places.items()},
         "chart": charts.embedded(charts.headlines(_points(built))) if built else None,
         "confidence": f"{100 * sources.params.evaluate.bootstrap.confidence:g}",
         "papers": _by_paper(sources),
@@ -36,6 +33,12 @@ def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
         "runs": by_system(runs),
         "reduced_runs": {run.name for run in runs if run.card and run.changed},
     }
+
+
+def _page_of(table: str) -> str:
+    """File of the page that a table is on."""
+    system = table.split("/", maxsplit=1)[0]
+    return paper_file(system) if system in SYSTEMS else STATISTICS.file
 
 
 def _headlines(sources: Sources) -> BuiltTable | None:
@@ -84,24 +87,10 @@ def _by_paper(sources: Sources) -> list[dict[str, Any]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         records = list(csv.DictReader(file))
-    decimals = {name: printed_decimals(name) for name in {f"{r['system']}/{r['table']}" for r in records}}
     found = []
     for system in SYSTEMS:
         rows = [record for record in records if record["system"] == system]
-        words = [_word(sources, record, decimals[f"{system}/{record['table']}"]) for record in rows]
+        words = [record["verdict"] for record in rows]
         counts = {word: words.count(word) for word in (*WORDS, PRINTED_ONLY)}
         found.append({"paper": paper(system), "file": paper_file(system), "values": len(rows), "counts": counts})
     return found
-
-
-def _word(sources: Sources, record: dict[str, str], decimals: dict[str, int]) -> str:
-    if record["status"] == PRINTED_ONLY:
-        return PRINTED_ONLY
-    why = other_images(sources, record["system"], record["run"])
-    found = judge(record | {"note": _note(record)}, decimals.get(record["column"]), why)
-    return found.word if found else MISSING
-
-
-def _note(record: dict[str, str]) -> str:
-    """comparison.csv has a status where a table has a note."""
-    return A_SETTING if record["status"] == "setting" else record["reason"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from covidqu.report.published import SYSTEMS, paper
 
-RESULTS, PAPERS, ABOUT = "Results", "Papers", "About"
+RESULTS, PAPERS, OURS, ABOUT = "Results", "Papers", "Ours", "About"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ OVERVIEW = Page("index.html", "index.html", "Five papers, printed and measured",
 STATISTICS = Page("statistics.html", "statistics.html", "Statistics across systems", "Statistics", RESULTS)
 CASES = Page("cases.html", "cases.html", "Case explorer", "Cases", RESULTS)
 CURVES = Page("curves.html", "curves.html", "Training curves", "Curves", RESULTS)
+REFERENCE = Page("reference.html", "reference.html", "Ours: the reference system", "reference", OURS)
 DATA = Page("data.html", "data.html", "The data", "Data", ABOUT)
 METHODS = Page("methods.html", "methods.html", "Methods and limits", "Methods", ABOUT)
 PROVENANCE = Page("provenance.html", "provenance.html", "Provenance", "Provenance", ABOUT)
@@ -44,5 +45,6 @@ def pages() -> dict[str, list[Page]]:
     return {
         RESULTS: [OVERVIEW, STATISTICS, CASES, CURVES],
         PAPERS: [paper_page(system) for system in SYSTEMS],
+        OURS: [REFERENCE],
         ABOUT: [DATA, METHODS, PROVENANCE],
     }

@@ -6,7 +6,7 @@ from typing import Any
 from covidqu.config.params import Params
 from covidqu.config.training import deviations
 from covidqu.page.numbers import duration
-from covidqu.report.published import paper
+from covidqu.report.published import SHOWN
 from covidqu.report.sources import Sources
 from covidqu.report.titles import of_settings
 
@@ -84,9 +84,9 @@ def _state(sources: Sources, name: str) -> RunState:
 
 
 def by_system(found: list[RunState]) -> dict[str, list[RunState]]:
-    """System -> its runs, papers in their order."""
+    """System -> its runs, papers in their order, then ours."""
     groups: dict[str, list[RunState]] = {}
-    for run in sorted(found, key=lambda run: paper(run.system).paper):
+    for run in sorted(found, key=lambda run: SHOWN.index(run.system)):
         groups.setdefault(run.system, []).append(run)
     return groups
 

@@ -17,14 +17,16 @@ from markupsafe import Markup, escape
 
 from covidqu.config.params import Params
 from covidqu.page import audit, cases, charts, curves, methods, overview, pages
-from covidqu.page.built import BuiltFigure, figures, tables
+from covidqu.page.built import BuiltFigure, figures, table, tables
 from covidqu.page.folder import replacing_folder
 from covidqu.page.numbers import number, printed
 from covidqu.page.runs import RunState, by_system, reduced, states
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.sources import Sources
 
-ELSEWHERE = ("common/overview", "common/data", "common/leakage")  # tables with a place on another page
+OF_OURS = ("common/ablations", "common/worst-cases")  # tables and figures of our system alone: on its page
+WITH_OURS = ("common/cross-system", "common/pairwise", "common/severity", "common/calibration", "common/cost")
+ELSEWHERE = ("common/overview", "common/data", "common/leakage", *OF_OURS)  # what has a place on another page
 
 
 def page(params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None) -> None:
@@ -77,6 +79,7 @@ def _write(sources: Sources, out: Path) -> None:
         pages.STATISTICS: _statistics(sources),
         pages.CASES: cases.write(sources, out),
         pages.CURVES: curves.context(sources, runs),
+        pages.REFERENCE: _reference(sources),
         pages.DATA: audit.context(sources, out),
         pages.METHODS: methods.context(sources.params, runs),
         pages.PROVENANCE: _provenance(runs, out),
@@ -102,6 +105,20 @@ def _paper(sources: Sources, system: str, runs: list[RunState]) -> dict[str, Any
     }
 
 
+def _reference(sources: Sources) -> dict[str, Any]:
+    """Our system's page: its tables and figures, its training, and the tables where it stands beside the papers'."""
+    built = [table(sources, name) for name in OF_OURS]
+    drawn = [figure for figure in figures(sources, "common") if figure.name in OF_OURS]
+    own = figures(sources, OUR_SYSTEM)
+    return {
+        "tables": [found for found in built if found],
+        "missing": [name for name, found in zip(OF_OURS, built, strict=True) if not found],
+        "figures": [*(figure for figure in own if not _training(figure)), *drawn],
+        "training": [figure for figure in own if _training(figure)],
+        "beside": [found for found in (table(sources, name) for name in WITH_OURS) if found],
+    }
+
+
 def _training(figure: BuiltFigure) -> bool:
     return "/curves-" in figure.name
 
@@ -118,7 +135,9 @@ def _statistics(sources: Sources) -> dict[str, Any]:
     for title, folder in (("Across the systems", "common"), ("Audits of single claims", "audit")):
         built, missing = tables(sources, folder)
         shown = [item for item in built if item.name not in ELSEWHERE]
-        groups.append({"title": title, "tables": shown, "missing": missing, "figures": figures(sources, folder)})
+        missing = [name for name in missing if name not in ELSEWHERE]
+        drawn = [figure for figure in figures(sources, folder) if figure.name not in ELSEWHERE]
+        groups.append({"title": title, "tables": shown, "missing": missing, "figures": drawn})
     return {"groups": groups}
 
 

@@ -20,6 +20,7 @@ from matplotlib.textpath import TextPath
 from covidqu.report import titles
 from covidqu.report.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 from covidqu.report.panels import wrapped
+from covidqu.report.published import OUR_SYSTEM
 from covidqu.report.sources import Sources
 
 SIZE, LEADING = 8.0, 11.0  # points: letters of a box and its lines
@@ -87,10 +88,12 @@ def architecture(sources: Sources, run: str, caption: str) -> Figure:
     above = entry["system"] in CLASS_READS_MASKS
     width = _across(columns, head)
     size = entry["paper"]["input"]
+    settings = "with the paper's settings"
+    if entry["system"] == OUR_SYSTEM:
+        settings = f"on {sources.params.full(run)['model.encoder']}, at full size"
     title = titles.with_deviations(
         sources,
-        f"{caption}, {entry['net']} with the paper's settings, {entry['paper']['parameters']:,} parameters, input "
-        f"{_by(size[1:])}",
+        f"{caption}, {entry['net']} {settings}, {entry['paper']['parameters']:,} parameters, input {_by(size[1:])}",
         [],
     )
     notes = _notes(entry, columns, unused)

@@ -2,7 +2,7 @@
 
 from covidqu.config.data import CLASSES
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
+BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#595959", "#000000"
 LIGHT_BLUE, YELLOW, PURPLE = (
     "#56B4E9",
     "#F0E442",

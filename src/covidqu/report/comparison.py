@@ -1,24 +1,30 @@
 """Step `comparison`: every value printed in the five papers, one row each, beside what was measured.
 
-Enters: what the tables read; leaves: one CSV file. Numbers come from the tables' own cells.
+Enters: what the tables read; leaves: one CSV file. Numbers come from the tables' own cells, verdicts from `verdict`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from covidqu.config.params import Params
 from covidqu.files import write_text
-from covidqu.report.cells import NOT_RUN, Cell, Value, csv_text
+from covidqu.report.cells import COLUMNS as CELL_COLUMNS
+from covidqu.report.cells import NOT_RUN, Cell, Value, csv_text, text
 from covidqu.report.paper_001 import A_SETTING
 from covidqu.report.published import SYSTEMS, Paper, paper
 from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build
 from covidqu.report.targets import lineage
-from covidqu.report.titles import deviation_texts
+from covidqu.report.titles import deviation_texts, deviations_of
+from covidqu.report.verdict import MISSING, judge, other_images, printed_decimals
 
 COLUMNS = (
     *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),
     *("protocol_paper", "protocol_correct", "n", "ci_low", "ci_high", "run", "deviations", "status", "reason"),
+    *("verdict", "why"),
 )
+CAUSES = {"subset": "data: another subset", "init": "weights: not those of the full run"}  # all else: size and length
+SMALLER = "size: reduced run"
 MEASURED, SETTING, SKIPPED, PRINTED = "measured", "setting", "not run", "printed only"
 NOT_IMPLEMENTED = "no run of this system in this version"
 
@@ -31,7 +37,8 @@ def comparison(params: Params, data: Path, results: Path, out: Path) -> None:
 def write(sources: Sources, out: Path) -> None:
     """Write `out`: status `measured`, `setting`, `not run` or `printed only`, the last two with the reason.
 
-    `deviations`: how the run behind a number, or one that it starts from, differs from the full run.
+    `verdict`: one of `verdict.WORDS` or `printed only`, with `why`. `deviations`: how the run behind a number, or one
+    that it starts from, differs from the full run.
     """
     rows = [row for system in SYSTEMS for row in _of_paper(sources, paper(system))]
     write_text(out, csv_text(rows, COLUMNS))
@@ -41,6 +48,7 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
     rows = []
     for short, table in source.tables.items():
         name = f"{source.system}/{short}"
+        decimals = printed_decimals(name)
         found = build(sources, name, with_references=False).cells if name in BUILDERS else []
         cells = {(c.row, c.column): c for c in found}
         for (row, column), value in table.cells().items():
@@ -52,10 +60,30 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
                     *(source.paper, source.system, short, row, column, value),
                     *(cell.measured_paper, cell.measured_correct, cell.protocol_paper, cell.protocol_correct),
                     *(cell.n, cell.ci_low, cell.ci_high, cell.run, " - ".join(deviation_texts(sources, runs))),
-                    *(status, reason),
+                    *(
+                        status,
+                        reason,
+                        *_verdict(sources, source, replace(cell, published=value), status, decimals, runs),
+                    ),
                 ]
             )
     return rows
+
+
+def _verdict(
+    sources: Sources, source: Paper, cell: Cell, status: str, decimals: dict[str, int], runs: list[str]
+) -> tuple[str, str]:
+    """One word, and why: what was found, then in what the runs behind the number differ from the full ones."""
+    if status == PRINTED:
+        return PRINTED, ""
+    row = {column: text(getattr(cell, column)) for column in CELL_COLUMNS}
+    found = judge(row, decimals.get(cell.column), other_images(sources, source.system, cell.run))
+    if found is None or found.word == MISSING:
+        return MISSING, ""
+    changed = {key for run in runs for key in deviations_of(sources, run)}
+    causes = [words for key, words in CAUSES.items() if key in changed]
+    causes += [SMALLER] if changed - CAUSES.keys() else []
+    return found.word, "; ".join([found.reason, *causes])
 
 
 def _behind(sources: Sources, cell: Cell) -> list[str]:

@@ -1,4 +1,4 @@
-"""Table `common/cross-system`: headline runs of the five systems on the same test images of the infection subset.
+"""Table `common/cross-system`: headline runs of the five systems and ours on the test images of the infection subset.
 
 Enters: scores of runs; leaves: cells, rows are runs. Classes are put on one footing: COVID-19 against Normal and
 Non-COVID together, over all images, also those that a head was never taught.
@@ -11,11 +11,11 @@ import pandas as pd
 
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_mean
+from covidqu.report.catalogue import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.cells import Cell
 from covidqu.report.measures import HEADLINE, cell, false_positive_cells, not_run, over_seeds
 from covidqu.report.run_cells import class_protocol, measured
 from covidqu.report.sources import Sources
-from covidqu.report.targets import CBAM, RECON, SWIN, UNET_ROI
 
 SUBSET, COVID = "infection", "COVID-19"
 ROWS = {  # row: run whose infection mask and class are shown, run whose lung mask is
@@ -25,6 +25,7 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
     "unet-roi, predicted ROI": (UNET_ROI[2], UNET_ROI[0]),
     "cbam-mtl": (CBAM, None),
     "recon-mtl": (RECON, None),
+    "reference (ours)": (OURS, OURS),
 }
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
 HEALTHY = ", healthy images"

@@ -16,15 +16,17 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.config.params import Params
 from covidqu.files import replacing
-from covidqu.report import cam_panels, mask_panels, panels, severity_table, subgroups, titles
+from covidqu.report import ablations, cam_panels, mask_panels, panels, severity_table, subgroups, titles, worst_cases
 from covidqu.report.architecture_figure import architecture
+from covidqu.report.catalogue import CBAM, OURS, RECON, STATIC_FIGURES, SWIN
 from covidqu.report.classification_figures import confusion_matrix, roc
 from covidqu.report.colours import BLUE, CLASS_COLOURS, ORANGE
+from covidqu.report.cost_figure import cost_figure
 from covidqu.report.curve_figures import chosen_curves, curves
-from covidqu.report.published import paper
+from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.reliability_figure import reliability_figure
 from covidqu.report.sources import Sources
-from covidqu.report.targets import CBAM, RECON, STATIC_FIGURES, SWIN, figure_inputs, figures
+from covidqu.report.targets import figure_inputs, figures
 
 STYLE = {
     "svg.hashsalt": "covidqu",
@@ -60,8 +62,11 @@ def draw(sources: Sources, name: str, runs: list[str]) -> Figure:
 
 
 def caption(name: str, what: str) -> str:
-    """Paper, number of the figure, and what it shows."""
-    source = paper(name.split("/", maxsplit=1)[0])
+    """Paper, number of the figure, and what it shows; of our system that it is ours."""
+    system = name.split("/", maxsplit=1)[0]
+    if system not in SYSTEMS:
+        return f"Ours ({system}): {what}"
+    source = paper(system)
     number = f", {name.split('/')[1].replace('-', ' ')}" if "figure" in name else ""
     return f"Paper {source.paper} ({source.name}){number}: {what}"
 
@@ -180,13 +185,21 @@ DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
     "recon-mtl/figure-4": _network,
     "recon-mtl/figure-5": _of_runs(roc, "ROC on chest X-rays"),
     "recon-mtl/figure-6": _of_runs(mask_panels.overlays, "infection and reconstruction of chest X-rays"),
+    "reference/architecture": _network,
     "common/bland-altman": lambda sources, _, runs: severity_table.bland_altman(
         sources, "Infected share of the annotated lung, COVID-19 test images", runs
     ),
     "common/reliability": lambda sources, _, runs: reliability_figure(
-        sources, [SWIN[1], CBAM, RECON], "Calibration of class heads and of infection masks, test images", runs
+        sources, [SWIN[1], CBAM, RECON, OURS], "Calibration of class heads and of infection masks, test images", runs
     ),
     "common/dice-by-area": lambda sources, _, runs: subgroups.dice_by_area(
         sources, "Infection Dice by annotated area, and false infection by class", runs
+    ),
+    "common/worst-cases": lambda sources, _, runs: worst_cases.worst_panels(
+        sources, "COVID-19 test images that our system marks worst", runs
+    ),
+    "common/cost": lambda sources, _, runs: cost_figure(sources, "Infection Dice against what it costs", runs),
+    "common/ablations": lambda sources, _, runs: ablations.effects(
+        sources, "What each part of the reference system brings, on validation images", runs
     ),
 }

@@ -6,7 +6,7 @@ Enters: sources; leaves: row -> run, how each is drawn, and the heading of a fig
 from matplotlib.figure import Figure
 
 from covidqu.report import titles
-from covidqu.report.colours import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, PURPLE
+from covidqu.report.colours import BLACK, BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, PURPLE
 from covidqu.report.cross_system import ROWS
 from covidqu.report.panels import wrapped
 from covidqu.report.sources import Sources
@@ -16,9 +16,9 @@ DRAWN_AS = dict(  # row: colour, marker and line, told apart without colours, to
     zip(
         HEADLINE_RUNS,
         zip(
-            (BLUE, ORANGE, GREEN, LIGHT_BLUE, PURPLE, GREY),
-            ("o", "s", "^", "D", "v", "P"),
-            ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))),
+            (BLUE, ORANGE, GREEN, LIGHT_BLUE, PURPLE, GREY, BLACK),
+            ("o", "s", "^", "D", "v", "P", "*"),
+            ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (8, 2))),
             strict=True,
         ),
         strict=True,

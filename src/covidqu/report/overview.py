@@ -1,16 +1,14 @@
-"""Table `common/overview`: the headline of each run, taken from the tables of its paper; its short form in README."""
+"""Table `common/overview`: the headline of each run, taken from the tables of its paper; of ours, from those of all."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from covidqu.files import write_text
+from covidqu.report.catalogue import OURS
 from covidqu.report.cells import Cell
+from covidqu.report.measures import class_cell
 from covidqu.report.sources import Sources
 
-BEGIN, END = "<!-- results: covidqu readme -->", "<!-- end of results -->"
-
+OURS_ROW = "reference (ours)"  # of common/cross-system
 # row: table, its row, its column
 HEADLINES = {
     "swin-dual-lung: lung Dice": ("swin-dual/text", "phase1 lung Dice (test 6788)", "value"),
@@ -41,53 +39,23 @@ HEADLINES = {
         "Exp1: Ours (T1&T2&T3 256 x 256)",
         "AUC",
     ),
+    f"{OURS_ROW}: infection Dice, COVID-19 images": ("common/cross-system", OURS_ROW, "infection Dice"),
+    f"{OURS_ROW}: healthy images with more than 1 % positive": (
+        "common/cross-system",
+        OURS_ROW,
+        "share with more than 1 % of the image positive, healthy images",
+    ),
+    f"{OURS_ROW}: lung Dice": ("common/cross-system", OURS_ROW, "lung Dice"),
 }
+OURS_CLASSES = f"{OURS_ROW}: accuracy, three classes"  # in no other table
 
 
 def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell]]]) -> list[Cell]:
-    """One cell per headline, identical to the one in its own table, which `column` names."""
+    """One cell per headline, identical to the one in its own table, which `column` names; last one of its own."""
     cells = []
     built = {table: sources.once(builders[table]) for table, _, _ in HEADLINES.values()}
     for label, (table, row, column) in HEADLINES.items():
         found = [cell for cell in built[table] if (cell.row, cell.column) == (row, column)]
         assert len(found) == 1, f"{table} has no cell {row} / {column}"
         cells.append(replace(found[0], row=label, column=table))
-    return cells
-
-
-def readme(results: Path, out: Path) -> None:
-    """Put the overview of `results` between the two markers of the Markdown file `out`; all else stays as it is.
-
-    ValueError when a marker or the table is missing.
-    """
-    source = results / "tables" / "common" / "overview.csv"
-    if not source.is_file():
-        raise ValueError(f"{source}: no such table; run the pipeline first")
-    title = source.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-    text = out.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{out}: wants the markers {BEGIN} and {END}, once each")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    with source.open(newline="", encoding="utf-8") as file:
-        lines = [_line(row) for row in csv.DictReader(file)]
-    header = "| | printed | measured, paper's protocol | measured, correct protocol [95 % interval] | test images |"
-    table = "\n".join([header, "|---|---|---|---|---|", *lines])
-    reduced = title.count("REDUCED RUN")
-    if reduced:  # run by run, a long text: folded, its summary is not
-        summary = f"{title.split(' - ')[0]}: REDUCED RUNS; what each has otherwise than the full run"
-        title = f"<details><summary>{summary}</summary>\n\n{title}.\n\n</details>"
-    write_text(out, f"{before}{BEGIN}\n{table}\n\n{title}{'' if reduced else '.'}\n{END}{after}")
-
-
-def _line(row: dict[str, str]) -> str:
-    def number(column: str) -> str:
-        return f"{float(row[column]):.3f}" if row[column] else ""
-
-    paper = f"{number('measured_paper')} ({row['protocol_paper']})" if row["measured_paper"] else ""
-    correct = "" if paper or row["measured_correct"] else row["note"]
-    if row["measured_correct"]:
-        interval = f" [{number('ci_low')}, {number('ci_high')}]" if row["ci_low"] else ""
-        seeds = f", mean of {row['seeds']} seeds" if row["seeds"] not in ("", "1") else ""
-        correct = f"{number('measured_correct')}{interval} ({row['protocol_correct']}{seeds})"
-    return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"
+    return [*cells, class_cell(sources, OURS_CLASSES, "common/overview", OURS, "accuracy")]

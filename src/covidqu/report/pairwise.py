@@ -59,8 +59,8 @@ def _family(sources: Sources, question: Question) -> list[Cell]:
         family = f"adjusted for {len(tested)} pairs" if len(tested) > 1 else "one pair: nothing to adjust for"
         cells += [
             difference,
-            _p_cell(difference, f"{question.what}, {question.test} p", p, question.test),
-            _p_cell(difference, f"{question.what}, Holm p", holm, f"{question.test}, {family}"),
+            p_cell(difference, f"{question.what}, {question.test} p", p, question.test),
+            p_cell(difference, f"{question.what}, Holm p", holm, f"{question.test}, {family}"),
         ]
     return cells
 
@@ -71,7 +71,8 @@ def _heads(sources: Sources, *pair: tuple[str, str]) -> bool:
     return all(COVID in sources.params.run(run).class_map for run in runs)
 
 
-def _p_cell(difference: Cell, column: str, p: float, how: str) -> Cell:
+def p_cell(difference: Cell, column: str, p: float, how: str) -> Cell:
+    """p of the test `how` beside the difference that was tested."""
     shown: Value = p if p >= SMALLEST else f"< {SMALLEST:.4f}"
     return replace(
         difference, column=column, measured_correct=shown, protocol_correct=how, ci_low=None, ci_high=None, note=""

@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 from covidqu.config.base import Strict, explain
 
 SYSTEMS = ("swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl")  # papers 000 to 004
+OUR_SYSTEM = "reference"  # no paper: nothing of it is printed
+SHOWN = (*SYSTEMS, OUR_SYSTEM)  # in the order of listings
 Value = int | float | str
 
 
@@ -93,6 +95,11 @@ def paper(system: str) -> Paper:
     """The printed values of one system's paper."""
     source = files("covidqu.report") / "published" / f"{system}.yaml"
     return parse(source.read_text(encoding="utf-8"), source.name)
+
+
+def heading(system: str) -> str:
+    """A system with its paper, or as ours."""
+    return f"Ours: {system}" if system == OUR_SYSTEM else f"Paper {paper(system).paper}: {system}"
 
 
 def printed(table: str) -> dict[tuple[str, str], Value]:

@@ -2,7 +2,7 @@
 
 Enters: results folders with their settings, and the packed data where they are at hand; leaves: one printed line per
 difference, what was checked, what was skipped and why, and the exit status. Taken as they are: scores, cards and
-histories of runs, what was found out about class heads, reference points and architectures. All else follows from them.
+histories of runs, what is known of Val images and of class heads, reference points and architectures. All else follows.
 """
 
 import re
@@ -19,13 +19,13 @@ from covidqu.report import check, comparison, targets
 from covidqu.report.cells import write
 from covidqu.report.committed import chosen, files
 from covidqu.report.figures import figure
-from covidqu.report.overview import BEGIN, END, readme
-from covidqu.report.sources import RUN_FILES, Sources
+from covidqu.report.readme import BLOCKS, readme
+from covidqu.report.sources import RUN_FILES, VALIDATION, Sources
 from covidqu.report.svg_numbers import compare_svg
 from covidqu.report.tables import build
 
-README, OVERVIEW = Path("README.md"), Path("tables/common/overview.csv")
-SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its table was written
+README = Path("README.md")
+SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its tables were written
 NO_DATA = "need the packed data, not here (--data FOLDER)"
 PATIENTS = "show patients, never committed"
 PART = 100  # characters of a long text that are shown
@@ -172,21 +172,26 @@ class Recomputation:
         self._count("comparison", *kept)
 
     def _readme(self) -> None:
-        """The table in README, where README says that it shows these results."""
+        """The tables in README, where README says that it shows these results."""
         text = README.read_text(encoding="utf-8") if README.is_file() else ""
         named = SHOWN.search(text)
-        if BEGIN not in text or named is None or Path(named[1]).resolve() != self.results.resolve():
+        if named is None or Path(named[1]).resolve() != self.results.resolve():
             return
-        if not (self.made / OVERVIEW).is_file():
+        if not all((self.made / "tables" / f"{block.table}.csv").is_file() for block in BLOCKS):
             return  # could not be made: a difference already
         again = self.made / README
         shutil.copy(README, again)
-        readme(self.made, again)
-        was, now = (between_markers(page) for page in (text, again.read_text(encoding="utf-8")))
-        found = check.differences("README.md", markdown_rows(was), markdown_rows(now), EXACTLY)
-        self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
-        self.tables += 1
-        self.values += found.values
+        try:
+            readme(self.made, again)
+        except ValueError as error:
+            self.faults.append(f"README.md: cannot be written any more: {error}")
+            return
+        for block in BLOCKS:
+            was, now = (block.of(page) for page in (text, again.read_text(encoding="utf-8")))
+            found = check.differences("README.md", markdown_rows(was), markdown_rows(now), EXACTLY)
+            self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
+            self.tables += 1
+            self.values += found.values
 
     def _figure(self, name: str) -> None:
         """Equal bytes, or the same numbers; a figure of what is not committed is skipped."""
@@ -213,18 +218,15 @@ def figure_files(name: str, params: Params) -> list[str]:
     history = ["history.csv"] if name.rpartition("/")[2].startswith("curves-") else []
     found = [f"runs/{run}/{file}" for run in runs for file in (*RUN_FILES, *history)]
     found += [f"runs/{run}/explain.parquet" for run in targets.explain_inputs(name, params)]
+    found += [f"runs/{run}/{VALIDATION}" for run in targets.validation_inputs(name, params)]
+    found += ["cost.json"] if targets.needs_cost(name) else []
     return [*found, *(["architectures.json"] if targets.needs_architectures(name) else [])]
-
-
-def between_markers(page: str) -> str:
-    """The part of README that is written by a command."""
-    return page.partition(BEGIN)[2].partition(END)[0]
 
 
 def markdown_rows(page: str) -> check.Content:
     """Columns and rows of the one table of a Markdown text; a row is called by its first field."""
     lines = [line for line in page.splitlines() if line.startswith("|")]
-    header, _, *fields = [[text.strip() for text in line.split("|")[1:-1]] for line in lines]
+    header, _, *fields = [[text.strip() for text in line.split("|")[1:-1]] for line in lines] or [[], []]
     columns = header[1:]
     return columns, {(first,): dict(zip(columns, rest, strict=True)) for first, *rest in fields}
 

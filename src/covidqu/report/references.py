@@ -2,7 +2,7 @@
 
 Enters: sources, a table's name and its builder; leaves: cells. There is one mechanism for all tables: the builder runs
 once more on sources in which a reference point stands in a run's place, under the same protocols, in the same columns,
-on the same test images. `targets.WITH_REFERENCES` says which tables, and whose place.
+on the same test images. `catalogue.WITH_REFERENCES` says which tables, and whose place.
 """
 
 import math
@@ -15,10 +15,10 @@ import pandas as pd
 from covidqu.config.baselines import SPLIT, SUBSET, Baseline
 from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
+from covidqu.report.catalogue import WITH_REFERENCES
 from covidqu.report.cells import Cell
 from covidqu.report.run_cells import not_run
 from covidqu.report.sources import Sources
-from covidqu.report.targets import WITH_REFERENCES
 
 Builder = Callable[[Sources], list[Cell]]
 PREFIX, EVERY = "reference: ", "all columns"

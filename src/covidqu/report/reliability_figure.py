@@ -18,9 +18,9 @@ GROUPS = 10  # of images, by expected area
 
 
 def reliability_figure(sources: Sources, heads: list[str], caption: str, runs: list[str]) -> Figure:
-    """Reliability diagrams of three class heads, and expected against annotated infected area of the headline runs."""
-    drawn = Figure(figsize=(11, 7.6), layout="constrained")
-    *places, last = drawn.subplots(2, 2).ravel()
+    """Reliability diagrams of four class heads, and expected against annotated infected area of the headline runs."""
+    drawn = Figure(figsize=(13, 7.6), layout="constrained")
+    *places, last = drawn.subplot_mosaic("ABC;DMM").values()
     for axes, run in zip(places, heads, strict=True):
         _head(axes, sources, run)
     _areas(last, sources)

@@ -156,12 +156,28 @@ REMARKS = {
         ORACLE,
         ONE_TRAINING,
     ],
+    "common/worst-cases": [
+        "Chosen by score, from the low end: no average of anything. The annotated mask may itself be what is wrong: "
+        "`reading` is the cause seen in the picture by eye, not by a radiologist (figure of the same name): "
+        "annotation, device, projection or model. `run` names the headline run with the best Dice on the same image.",
+        ONE_TRAINING,
+    ],
     "common/boundary": [
         "HD95: the larger of the two directed 95th percentiles of distances between surfaces, in pixels of 256 x 256, "
         "over images with a prediction: a run that leaves difficult images blank has a lower one. NSD: share of both "
         "surfaces within 2 px of the other, 0 without a prediction, over all COVID-19 images. Read them together.",
         ORACLE,
         ONE_TRAINING,
+    ],
+    "common/ablations": [
+        "The run with the part minus the run without it, over the same images of Val: infection Dice (`img_covid`), "
+        "Wilcoxon's signed-rank test, zero differences ranked (Pratt), p not adjusted for the number of parts; false "
+        "infection (`fp_healthy`) is the share of Normal and Non-COVID images of which more than 1 % is positive. A "
+        "part helps where Dice rises and where this share falls.",
+        "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
+        "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
+        "Val also chose the epoch of each run, which flatters its values; parts are chosen here, so that Test is not.",
+        SOURCES,
     ],
     "common/printed-gap": [
         "2 IoU / (1 + IoU) is the Dice that an IoU has in one mask or in pooled pixels. Means over images or batches "
@@ -176,6 +192,16 @@ REMARKS = {
         "shifted, cropped, or two radiographs of one patient, which lowers the overlap: annotations of one and the "
         "same picture agree at least so well.",
         SOURCES,
+    ],
+    "common/cost": [
+        "FLOPs are those of convolutions, matrix products and attention; a multiply-add is two. As deployed: "
+        "`flip_test` doubles them, and a run that sees predicted lungs pays for the network that predicts them; lungs "
+        "annotated by hand cost nothing here. Inference is from 8-bit images to logits, in 32 bit.",
+        "Training speed is that of forward pass, loss, backward pass and optimiser; loading and augmenting images, and "
+        "validation, are not in it. Images seen over this speed are minutes of one device (on one thread: of that "
+        "thread) that does nothing else. Minutes as it ran are from the cards, under whatever load there was. Both "
+        "include the runs whose weights a run starts from; ImageNet weights cost nothing here.",
+        ONE_TRAINING,
     ],
     "common/param-counts": ["Equal counts do not prove equal networks: shifts, heads and wiring have no parameters."],
     "common/published-consistency": [

@@ -84,10 +84,10 @@ def difference_cell(
     try:
         if task == "class":
             positive = sources.params.run(run_a).class_map.get("COVID-19", 1)
-            found, n = _classes(a, b, metric, config, positive)
+            found, n = class_difference(a, b, metric, config, positive)
             protocol = class_protocol(metric)
         else:
-            found, n = _masks(a, b, task, metric, protocol, config)
+            found, n = mask_difference(a, b, task, metric, protocol, config)
     except ValueError as error:
         return not_run(row, column, str(error))
     words = joined(note, f"{run_a} minus {run_b}, paired over images")
@@ -96,14 +96,23 @@ def difference_cell(
 
 def on_shared_images(sources: Sources, run_a: str, run_b: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores of two runs on the images that both were tested on, in the same order, indexed by id."""
-    a, b = (sources.scores(run).set_index("id", drop=False) for run in (run_a, run_b))
+    return shared(sources.scores(run_a), sources.scores(run_b))
+
+
+def shared(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both frames with the same id, in the order of `a`, indexed by id."""
+    a, b = (scores.set_index("id", drop=False) for scores in (a, b))
     both = a.index.intersection(b.index, sort=False)
     return a.loc[both], b.loc[both]
 
 
-def _masks(
+def mask_difference(
     a: pd.DataFrame, b: pd.DataFrame, task: str, metric: str, protocol: str, config: Bootstrap
 ) -> tuple[Interval, int]:
+    """`metric` of `a` minus that of `b`, scores of the same images (`shared`), and the number of images behind it.
+
+    ValueError where no image qualifies.
+    """
     if protocols.PROTOCOLS[protocol].unit == "pixel":
         of = protocols.pooled_measure(metric)
         counts = np.hstack([protocols.pooled(protocol, scores, task) for scores in (a, b)])
@@ -113,7 +122,10 @@ def _masks(
     return bootstrap_difference(values[:, 0], values[:, 1], config), len(values)
 
 
-def _classes(a: pd.DataFrame, b: pd.DataFrame, metric: str, config: Bootstrap, positive: int) -> tuple[Interval, int]:
+def class_difference(
+    a: pd.DataFrame, b: pd.DataFrame, metric: str, config: Bootstrap, positive: int
+) -> tuple[Interval, int]:
+    """The same of class heads, over images of classes that both know; ValueError for heads of different classes."""
     if not {"class_target"} <= set(a.columns) & set(b.columns):
         raise ValueError("one of the two runs has no class output")
     known = ((a["class_target"] >= 0) & (b["class_target"] >= 0)).to_numpy()

@@ -77,14 +77,18 @@ def shares(scores: pd.DataFrame, *, own: bool = False) -> tuple[np.ndarray, np.n
 def bland_altman(sources: Sources, caption: str, runs: list[str]) -> Figure:
     """Difference against mean of both shares, one panel per headline run, COVID-19 images; same axes everywhere."""
     require(sources)
-    drawn = Figure(figsize=(11, 7), layout="constrained")
-    places = drawn.subplots(2, 3, sharex=True, sharey=True).ravel()
+    drawn, across = Figure(figsize=(13, 7), layout="constrained"), -(-len(HEADLINE_RUNS) // 2)
+    grid = drawn.subplots(2, across, sharex=True, sharey=True)
+    places, spare = np.split(grid.ravel(), [len(HEADLINE_RUNS)])
+    for axes in spare:
+        axes.set_axis_off()
     for axes, (row, run) in zip(places, HEADLINE_RUNS.items(), strict=True):
         scores = sources.scores(run)
         _panel(axes, row, *shares(scores[scores["label"] == COVID]))
-    for axes in places[3:]:
+    for axes in places[-across:]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
         axes.set_xlabel("mean of both shares (% of the lung)")
-    for axes in places[::3]:
+    for axes in grid[:, 0]:
         axes.set_ylabel("predicted - annotated\n(percentage points)")
     headed(drawn, sources, caption, runs)
     return drawn

@@ -19,6 +19,7 @@ from covidqu.data.index import IMAGES, INDEX
 
 Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
+VALIDATION = "validation.parquet"
 OPTIONAL = "workflow/overlays/optional.yaml"
 
 
@@ -28,7 +29,7 @@ class Sources:
     def __init__(self, params: Params, data: Path, results: Path) -> None:
         self.params, self.data, self.results = params, data, results
         self.scores, self.card, self.explain = cache(self._scores), cache(self._card), cache(self._explain)
-        self.baseline = cache(self._baseline)
+        self.baseline, self.validation = cache(self._baseline), cache(self._validation)
         self._made: dict[Callable[[Sources], Any], Any] = {}
 
     def once(self, make: Callable[["Sources"], Made]) -> Made:
@@ -78,6 +79,12 @@ class Sources:
         return json.loads(path.read_text()) if path.is_file() else None
 
     @cached_property
+    def cost(self) -> dict[str, Any] | None:
+        """What `cost` counted and measured: `versions`, and under `runs` base run -> its entry."""
+        path = self.results / "cost.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
     def image_shape(self) -> tuple[int, ...] | None:
         """(N, height, width) of the packed images, from the array's header."""
         path = self.data / "packed" / IMAGES
@@ -91,9 +98,16 @@ class Sources:
 
     def why_no_run(self, run: str) -> str | None:
         """Why a run has no numbers; None when it has."""
+        return self._why_without(run, RUN_FILES)
+
+    def why_no_validation(self, run: str) -> str | None:
+        """Why a run has no numbers on Val images; None when it has."""
+        return self._why_without(run, (VALIDATION, "card.json"))
+
+    def _why_without(self, run: str, files: tuple[str, ...]) -> str | None:
         if run not in self.params.runs:
             return f"run {run} is not in the parameters{self._why_optional(run)}"
-        missing = [name for name in RUN_FILES if not (self.folder(run) / name).is_file()]
+        missing = [name for name in files if not (self.folder(run) / name).is_file()]
         return f"run {run} has no {' and no '.join(missing)}" if missing else None
 
     def _why_optional(self, run: str) -> str:
@@ -123,6 +137,10 @@ class Sources:
     def _baseline(self, name: str) -> pd.DataFrame:
         """One row per test image of a reference point; ask `why_no_baseline` first."""
         return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
+
+    def _validation(self, run: str) -> pd.DataFrame | None:
+        """One row per Val image; None when `validate` was not run."""
+        return self._frame(self.folder(run) / VALIDATION)
 
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from covidqu.config.params import Params
 from covidqu.report import (
+    ablations,
     audits,
     boundary_table,
     calibration_table,
     consistency,
+    cost_table,
     cross_system,
     data_tables,
     leakage,
@@ -33,10 +35,12 @@ from covidqu.report import (
     severity_table,
     subgroups,
     titles,
+    worst_cases,
 )
+from covidqu.report.catalogue import CBAM, WITH_REFERENCES
 from covidqu.report.cells import Cell, Table, write
 from covidqu.report.sources import Sources
-from covidqu.report.targets import CBAM, WITH_REFERENCES, table_inputs
+from covidqu.report.targets import table_inputs
 
 BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "swin-dual/table-1": lambda s: data_tables.split_by_class(s, "swin-dual/table-1", "lung"),
@@ -55,6 +59,7 @@ BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     **paper_003.TABLES,
     **paper_004.TABLES,
     **param_counts.TABLES,
+    **cost_table.TABLES,
     **consistency.TABLES,
     **printed_gap.TABLES,
     **cross_system.TABLES,
@@ -64,6 +69,8 @@ BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     **calibration_table.TABLES,
     **subgroups.TABLES,
     **boundary_table.TABLES,
+    **worst_cases.TABLES,
+    **ablations.TABLES,
     **audits.TABLES,
     "common/data": data_tables.data_facts,
     "common/leakage": leakage.leakage,
@@ -75,14 +82,17 @@ CAPTIONS = {
     "common/data": "Facts of the data found by the audit",
     "common/leakage": "Duplicates across splits, and what they are worth to each run",
     "common/protocols": "Every infection run under every protocol, on the same test images",
-    "common/cross-system": "The five systems on the same test images of the infection subset",
+    "common/cross-system": "The five systems and ours on the same test images of the infection subset",
     "common/references": "What to expect without a network, and from a second annotation, on the same test images",
     "common/pairwise": "Every pair of the systems' headline runs on the same test images, with paired tests",
     "common/severity": "Infected share of the lung, predicted against annotated",
     "common/calibration": "Do the probabilities of class heads and infection masks mean what they say?",
     "common/subgroups": "The headline runs by infected area, class and near-duplicates",
     "common/boundary": "Distances between predicted and annotated outlines of infection, COVID-19 images",
+    "common/ablations": "What each part of the reference system brings, on validation images",
+    "common/worst-cases": "The COVID-19 test images that our system marks worst, chosen by score",
     "common/printed-gap": "What printed pairs of Dice and IoU say of their averages; arithmetic, nothing measured",
+    "common/cost": "What each run costs, beside its infection Dice",
     "common/param-counts": "Parameters of each network, as configured and with the paper's settings",
     "common/published-consistency": "Do the printed numbers fit each other? Arithmetic on the papers, nothing measured",
     "audit/000-mask-channel": "Does the class head of paper 000 read masks, or what is hidden in them?",

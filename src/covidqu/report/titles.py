@@ -81,6 +81,11 @@ def _of_run(sources: Sources, run: str) -> list[str]:
     return of_settings(left)
 
 
+def deviations_of(sources: Sources, run: str) -> dict[str, tuple[Any, Any]]:
+    """Setting -> (that of the run as its card has it, that of the full run); empty without a card."""
+    return _deviations(sources, run, sources.card(run)["config"]) if sources.has_card(run) else {}
+
+
 def _deviations(sources: Sources, run: str, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Setting -> (that of the run, that of the full run)."""
     return deviations(config, sources.params.full(run))

@@ -4,13 +4,15 @@ Enters: the run's card, its scores, the parameters and, where there are any, arc
 a YAML block. Data and weights are not read: a clone without them gives the same text.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from covidqu.config.training import deviations
-from covidqu.report.published import Paper, paper
+from covidqu.evaluate.scores import SCORES, read_scores
+from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
 from covidqu.report.targets import figure_inputs, figures, lineage, table_inputs, tables
 from covidqu.report.titles import deviation_texts
@@ -48,7 +50,8 @@ def model_card(sources: Sources, run: str, files: list[Path]) -> str:
         run=run,
         title=params.report.title,
         reduced=reduced,
-        paper=paper(system),
+        system=system,
+        paper=paper(system) if system in SYSTEMS else None,
         other_modality=system in OTHER_MODALITY,
         architecture=(sources.architectures or {}).get(params.base(run)),
         dataset=dataset(params),
@@ -63,9 +66,9 @@ def model_card(sources: Sources, run: str, files: list[Path]) -> str:
         references=beside(sources, run),
         confidence=round(100 * params.evaluate.bootstrap.confidence),
         resamples=params.evaluate.bootstrap.resamples,
-        facts={label: UNKNOWN if card[key] is None else card[key] for label, key in FACTS.items()},
+        facts=facts(card) | hashes(sources, run),
         command=command(sources, run, files),
-        shown=shown(sources, run, paper(system)),
+        shown=shown(sources, run, system),
     )
 
 
@@ -91,6 +94,20 @@ def settings(sources: Sources, run: str) -> list[tuple[str, Any, Any]]:
     return [(key, changed[key][0] if key in changed else wanted, wanted) for key, wanted in full.items()]
 
 
+def facts(card: dict[str, Any]) -> dict[str, Any]:
+    """Provenance as far as the card has it."""
+    return {label: UNKNOWN if card[key] is None else card[key] for label, key in FACTS.items()}
+
+
+def hashes(sources: Sources, run: str) -> dict[str, str]:
+    """What the command must give again: label -> SHA-256 of the weights, and of the scores' rows as CSV."""
+    if sources.why_no_run(run):
+        return {}
+    scores, meta = read_scores(sources.folder(run) / SCORES)
+    rows = hashlib.sha256(scores.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+    return {"SHA-256 of the weights": meta["weights_sha256"], "SHA-256 of the scores (rows as CSV)": rows}
+
+
 def command(sources: Sources, run: str, files: list[Path]) -> str:
     """The command line that makes the run and its scores again, from the root of a clone."""
     overlays = [file.name if file.is_absolute() else file.as_posix() for file in files[1:]]
@@ -101,13 +118,13 @@ def command(sources: Sources, run: str, files: list[Path]) -> str:
     return " ".join([*words, *(["--configfile", *overlays] if overlays else [])])
 
 
-def shown(sources: Sources, run: str, source: Paper) -> dict[str, str]:
+def shown(sources: Sources, run: str, system: str) -> dict[str, str]:
     """Name -> link, relative to the run's folder, of the tables and vector figures that rest on the run."""
     params, found = sources.params, {}
     for name in tables(params):
-        if name.startswith((f"{source.system}/", "common/", "audit/")) and run in table_inputs(name, params):
+        if name.startswith((f"{system}/", "common/", "audit/")) and run in table_inputs(name, params):
             found[name] = f"../../tables/{name}.md"
     for name, kind in figures(params).items():
-        if kind == "svg" and name.startswith(f"{source.system}/") and run in figure_inputs(name, params):
+        if kind == "svg" and name.startswith(f"{system}/") and run in figure_inputs(name, params):
             found[name] = f"../../figures/{name}.svg"
     return found

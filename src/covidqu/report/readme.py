@@ -1,0 +1,98 @@
+"""README's two generated tables: the systems side by side, and the headline of each run.
+
+Enters: a results folder with the tables common/cross-system, common/overview and, where it was made, common/cost;
+leaves: the Markdown file with each table between its markers, all else as it was.
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from covidqu.files import write_text
+from covidqu.report import side_by_side
+
+
+class Block(NamedTuple):
+    """What stands between two markers: `table` it is written from, by `text` from the results folder."""
+
+    begin: str
+    end: str
+    table: str
+    text: Callable[[Path], str]
+
+    def of(self, page: str) -> str:
+        """What is between the markers of a page."""
+        return page.partition(self.begin)[2].partition(self.end)[0]
+
+
+def readme(results: Path, out: Path) -> None:
+    """Put the tables of `results` between their markers in the Markdown file `out`; all else stays as it is.
+
+    ValueError when a marker or a table is missing.
+    """
+    texts = {block: block.text(results) for block in BLOCKS}
+    page = out.read_text(encoding="utf-8")
+    for block, text in texts.items():
+        if page.count(block.begin) != 1 or page.count(block.end) != 1:
+            raise ValueError(f"{out}: wants the markers {block.begin} and {block.end}, once each")
+        before, rest = page.split(block.begin)
+        after = rest.split(block.end)[1]
+        page = f"{before}{block.begin}\n{text}\n{block.end}{after}"
+    write_text(out, page)
+
+
+def _side_by_side(results: Path) -> str:
+    costs = _csv(results, side_by_side.COST)
+    cost = _rows(costs) if costs.is_file() else []
+    return side_by_side.block(*_made(results, side_by_side.TABLE), cost)
+
+
+def _overview(results: Path) -> str:
+    title, rows = _made(results, OVERVIEW)
+    header = "| | printed | measured, paper's protocol | measured, correct protocol [95 % interval] | test images |"
+    table = "\n".join([header, "|---|---|---|---|---|", *(_line(row) for row in rows)])
+    if "REDUCED RUN" not in title:
+        return f"{table}\n\n{title}."
+    # run by run, a long text: folded, its summary is not
+    summary = f"{title.split(' - ')[0]}: REDUCED RUNS; what each has otherwise than the full run"
+    return f"{table}\n\n<details><summary>{summary}</summary>\n\n{title}.\n\n</details>"
+
+
+def _line(row: dict[str, str]) -> str:
+    def number(column: str) -> str:
+        return f"{float(row[column]):.3f}" if row[column] else ""
+
+    paper = f"{number('measured_paper')} ({row['protocol_paper']})" if row["measured_paper"] else ""
+    correct = "" if paper or row["measured_correct"] else row["note"]
+    if row["measured_correct"]:
+        interval = f" [{number('ci_low')}, {number('ci_high')}]" if row["ci_low"] else ""
+        seeds = f", mean of {row['seeds']} seeds" if row["seeds"] not in ("", "1") else ""
+        correct = f"{number('measured_correct')}{interval} ({row['protocol_correct']}{seeds})"
+    return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"
+
+
+def _csv(results: Path, name: str) -> Path:
+    return results / "tables" / f"{name}.csv"
+
+
+def _made(results: Path, name: str) -> tuple[str, list[dict[str, str]]]:
+    """Title and rows of a table; ValueError when it was not made."""
+    source = _csv(results, name)
+    if not source.is_file():
+        raise ValueError(f"{source}: no such table; run the pipeline first")
+    title = source.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    return title, _rows(source)
+
+
+def _rows(source: Path) -> list[dict[str, str]]:
+    with source.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+OVERVIEW = "common/overview"
+SIDE_BY_SIDE = Block(
+    "<!-- side by side: covidqu readme -->", "<!-- end of side by side -->", side_by_side.TABLE, _side_by_side
+)
+HEADLINES = Block("<!-- results: covidqu readme -->", "<!-- end of results -->", OVERVIEW, _overview)
+BLOCKS = (SIDE_BY_SIDE, HEADLINES)

@@ -1,0 +1,119 @@
+"""The systems side by side, as README opens with them: a few columns of `common/cross-system`, and what each run costs.
+
+Enters: the rows of common/cross-system.csv and, where it was made, of common/cost.csv; leaves: Markdown text. The only
+numbers that are not of these tables are the Dice values that papers print for chest X-rays, from `published`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from covidqu.report.cells import NOT_RUN
+from covidqu.report.cost_table import MINUTES, PARAMETERS
+from covidqu.report.cross_system import ACCURACY, DICE, HEALTHY, LUNG
+from covidqu.report.measures import FALSE_POSITIVES
+from covidqu.report.published import printed
+from covidqu.report.references import PREFIX
+from covidqu.report.tables import CAPTIONS
+
+TABLE, COST = "common/cross-system", "common/cost"
+CAPTION = CAPTIONS[TABLE]
+LARGE = {measure: column for column, measure in FALSE_POSITIVES.items()}["over_1_percent"] + HEALTHY
+ON_CT = "on CT"
+Cells = dict[tuple[str, str], dict[str, str]]  # (row, column) -> fields
+
+
+class Shown(NamedTuple):
+    """`name` here of a row of the table; `printed`: where its paper prints a Dice of chest X-rays, or words."""
+
+    name: str
+    row: str
+    printed: tuple[str, str, str] | str = ""
+
+
+ROWS = (
+    Shown("`swin-dual`", "swin-dual", ("swin-dual/table-5", "COVID-19", "I.Dice")),
+    Shown("`unetpp-b3`", "unetpp-b3", ("unetpp-b3/table-3", "COVID-19", "Dice")),
+    Shown("`unet-roi`, lungs it predicts", "unet-roi, predicted ROI", ("unet-roi/table-4", "Mean Dice Score", "Value")),
+    Shown("`cbam-mtl`", "cbam-mtl", ON_CT),
+    Shown("`recon-mtl`", "recon-mtl", ON_CT),
+    Shown("**`reference`, ours**", "reference (ours)"),
+    Shown("no network: annotated lungs taken as infection", f"{PREFIX}lungs"),
+    Shown("no network: no infection anywhere", f"{PREFIX}empty"),
+)
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")
+
+
+COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: table, column, how it is shown
+    "infection Dice, COVID-19 images [95 %]": (TABLE, DICE, "{:.3f}".format),
+    "healthy images with > 1 % false infection": (TABLE, LARGE, _share),
+    "lung Dice": (TABLE, LUNG, "{:.3f}".format),
+    "COVID-19 vs rest, accuracy": (TABLE, ACCURACY, "{:.3f}".format),
+    "parameters": (COST, PARAMETERS, "{:,.0f}".format),
+    "training, minutes on the idle device": (COST, MINUTES, "{:,.0f}".format),
+}
+
+
+def block(title: str, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, str]]) -> str:
+    """Markdown: one line on what this is, reduced or not, then the table; costs of nobody are no columns.
+
+    `title`: that of common/cross-system; `rows`, `cost`: fields by column, as in the CSV files. ValueError when a row
+    is missing, or the title is not that of this version.
+    """
+    cells, costs = _by_key(rows), _by_key(cost)
+    missing = sorted({shown.row for shown in ROWS[:-2]} - {row for row, _ in cells})
+    if missing or CAPTION not in title:
+        raise ValueError(f"{TABLE}: holds no {', '.join(missing) or repr(CAPTION)}; make the table again")
+    body = [_fields(shown, cells, costs) for shown in ROWS]
+    filled = [any(line[place] for line in body) for place in range(len(COLUMNS))]
+    kept = [place for place, (table, _, _) in enumerate(COLUMNS.values()) if table == TABLE or filled[place]]
+    headings = [list(COLUMNS)[place] for place in kept]
+    lines = [["", *headings, "its paper prints, infection Dice"], ["---"] * (len(kept) + 2)]
+    lines += [
+        [shown.name, *(line[place] for place in kept), _printed(shown)] for shown, line in zip(ROWS, body, strict=True)
+    ]
+    return "\n".join([_heading(title, cells), "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def _heading(title: str, cells: Cells) -> str:
+    """What was reduced stands first; `n` of the first run that was scored."""
+    before, _, deviations = title.partition(CAPTION)
+    words = [before.removesuffix(" - "), "REDUCED OR CHANGED RUNS, listed under Measured" if deviations else ""]
+    marks = ": ".join(word for word in words if word)
+    counts = {kind: [c["n"] for (_, column), c in cells.items() if column == wanted and c["n"]]
+              for kind, wanted in (("COVID-19", DICE), ("healthy", LARGE))}  # fmt: skip
+    images = " and ".join(f"{found[0]} {kind}" for kind, found in counts.items() if found)
+    mark, behind = f"**{marks}.** " if marks else "", f" ({images} images)" if images else ""
+    return f"{mark}{CAPTION}{behind}."
+
+
+def _fields(shown: Shown, cells: Cells, costs: Cells) -> list[str]:
+    """One text per entry of `COLUMNS`; a run that was not made says so once, with the reason."""
+    dice = cells.get((shown.row, DICE), {})
+    if dice.get("note", "").startswith(NOT_RUN):
+        return [dice["note"], *[""] * (len(COLUMNS) - 1)]
+    found = []
+    for table, column, write in COLUMNS.values():
+        key = (shown.row, column) if table == TABLE else (dice.get("run", ""), column)
+        found.append(_text((cells if table == TABLE else costs).get(key, {}), write, with_interval=column == DICE))
+    return found
+
+
+def _text(cell: dict[str, str], write: Callable[[float], str], *, with_interval: bool) -> str:
+    if not cell.get("measured_correct"):
+        return ""
+    value, low, high = (write(float(cell[c])) if cell[c] else "" for c in ("measured_correct", "ci_low", "ci_high"))
+    return f"{value} [{low}, {high}]" if with_interval and low else value
+
+
+def _printed(shown: Shown) -> str:
+    if isinstance(shown.printed, str):
+        return shown.printed
+    table, row, column = shown.printed
+    return str(printed(table)[row, column])
+
+
+def _by_key(rows: Sequence[dict[str, str]]) -> Cells:
+    return {(row["row"], row["column"]): row for row in rows}

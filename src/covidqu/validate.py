@@ -1,0 +1,81 @@
+"""Per-image numbers of one run on Val: packed data, split, lung masks and weights in, validation.parquet out.
+
+What a choice between runs may rest on: Test stays untouched. No logits are kept; the columns are those that `score`
+writes for masks at 256 x 256 and for classes, so that every protocol of `evaluate.protocols` applies.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from covidqu.config.data import PX
+from covidqu.config.training import Run
+from covidqu.data.dataset import (
+    Examples,
+    batches,
+    in_sequence,
+    intensity_statistics,
+    load_roi,
+    split_rows,
+    trained_on,
+)
+from covidqu.data.index import Packed, open_packed
+from covidqu.evaluate.predictions import Predictions
+from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
+from covidqu.files import sha256
+from covidqu.predict import forward
+from covidqu.systems.base import build, load_weights
+
+PART = "Val"
+
+
+def validate(name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out: Path) -> None:
+    """Write `out`: one row per Val image that training chose its epoch by, in row order.
+
+    Those are the images whose label the run's class head knows, or all without a head. Columns and meta as in
+    scores.parquet, `part` in meta; neither counts at another side than 256 nor errors of a reconstruction. Always in
+    32 bit. ValueError where the split or the weights do not fit.
+    """
+    data, splits = open_packed(packed), pd.read_parquet(split)
+    parts, settings = split_rows(data, split, run.subset, run.split), (load_roi(roi, data), run.image_px)
+    train, examples = (
+        Examples(data, trained_on(data, parts[part], run), *settings, tuple(run.filters)) for part in ("Train", PART)
+    )
+    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = False
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    model = build(run.model, run.tasks, run.image_px)
+    load_weights(model, weights)
+    model = model.to(device, memory_format=torch.channels_last).eval()
+    statistics, found = intensity_statistics(run, train), []
+    positions = in_sequence(len(examples), 2 * run.batch)
+    for batch in tqdm(batches(examples, positions), desc=f"{name} validate", total=len(positions), mininterval=2):
+        found.append(columns(data, run, batch.rows, forward(model, batch.image, statistics, device, run), weights))
+    whole = {column: np.concatenate([part[column] for part in found]) for column in found[0]}
+    meta = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.data_hash, "roi": run.roi}
+    meta |= {"subset": run.subset, "split": run.split, "tasks": list(run.tasks), "px": PX, "classes": run.class_map}
+    write_scores(out, image_columns(data, splits, examples.rows).assign(**whole), meta | {"part": PART})
+    print(f"{name}: numbers of {len(examples)} validation images", file=sys.stderr)
+
+
+def columns(
+    data: Packed, run: Run, rows: np.ndarray, found: dict[str, np.ndarray], weights: Path
+) -> dict[str, np.ndarray]:
+    """Arrays of `predict.forward` for (b,) rows -> (b,) per column; ValueError for logits that are not finite."""
+    broken = [key for key, values in found.items() if not np.isfinite(values).all()]
+    if broken:
+        raise ValueError(f"{weights}: {', '.join(broken)} hold nan or inf; the model diverged, train it again")
+    out: dict[str, Any] = {}
+    for task in run.masks:
+        scores = block_scores(resized(found[f"{task}_logits"], PX), truth_masks(data, task, rows))
+        out |= {f"{task}_{column}": values for column, values in scores.items()}
+    if "class" in run.tasks:
+        given = Predictions(weights, {"classes": run.class_map}, rows, found["class_logits"])
+        out |= class_columns(given, data.index["label"].to_numpy()[rows])
+    return out
