@@ -117,7 +117,7 @@ def small_params() -> dict:
     params["anchor"] |= {"image_px": 32, "epochs": 1, "batch": 2}
     params["runs"] = {name: params["runs"][name] | {"model": {"system": "unet_roi", "width": 4}} for name in RUNS}
     params["full_runs"] = {name: params["full_runs"][name] for name in RUNS}
-    params |= {"explain": [], "optional_runs": {}}
+    params |= {"ablations": {}, "explain": [], "optional_runs": {}}
     for name in RUNS[:2]:
         params["runs"][name]["epochs"] = 1
     params["evaluate"]["bootstrap"]["resamples"] = 200

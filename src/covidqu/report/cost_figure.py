@@ -41,7 +41,7 @@ def cost_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
     for run in HEADLINE_RUNS.values():
         if reason := why_no_cost(sources, run) or why_no_cards(sources, run):
             raise ValueError(f"{sources.results}/cost.json: {reason}; run the step `cost`")
-    drawn = Figure(figsize=(12, 5.8), layout="constrained")
+    drawn = Figure(figsize=(12, 7), layout="constrained")
     places, found = drawn.subplots(1, 2, sharey=True), points(sources)
     speed = entry(sources, next(iter(HEADLINE_RUNS.values())))["inference"]
     words = ("GFLOPs per image, as deployed", f"training, minutes at measured speed ({device(speed)})")
