@@ -176,6 +176,7 @@ def test_figure_names_every_headline_run_apart(params: Params, results: Path, tm
     from covidqu.report.headline_runs import HEADLINE_RUNS
 
     drawn = cost_figure(Sources(params, results, results), "words", [])
+    drawn.draw_without_rendering()  # names know their places only then
     renderer = drawn.canvas.get_renderer()
     for axes in drawn.axes:
         assert {text.get_text() for text in axes.texts} == HEADLINE_RUNS.keys()

@@ -17,6 +17,7 @@ from synthetic_runs import (
     settings,
     write_architectures,
     write_baselines,
+    write_cost,
     write_data,
     write_explained,
     write_run,
@@ -58,6 +59,9 @@ def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path
         write_explained(root / "results", params, run)
     write_architectures(root / "results", params)
     write_baselines(root / "results", params)
+    write_cost(root / "results", params)
+    for run in params.ablated:
+        shutil.copy(*(root / "results" / "runs" / run / name for name in ("scores.parquet", "validation.parquet")))
     return root / "data", root / "results"
 
 

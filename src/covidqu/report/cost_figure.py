@@ -18,7 +18,7 @@ from covidqu.report.sources import Sources
 
 SMALL, LARGE = 3.5, 7.0  # points
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))  # of a marker: right, up
-AWAY = (7, 14, 24, 36, 50)  # points between marker and name: the nearest that is free
+AWAY = (7, 14, 24, 36, 50, 70, 95, 125)  # points between marker and name: the nearest that is free
 NAME = 8.5  # font size
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.report.cells import Cell, Value
-from covidqu.report.cross_system import DICE, NOT_GIVEN
+from covidqu.report.cross_system import DICE, MISSING, NOT_GIVEN
 from covidqu.report.measures import HEADLINE, cell
 from covidqu.report.run_cells import joined, not_run
 from covidqu.report.sources import Sources
@@ -109,6 +109,8 @@ def _row(sources: Sources, run: str) -> list[Cell]:
             continue
         value, how, note = make()
         cells.append(Cell(run, column, None, None, value, "", "" if value is None else how, run=run, note=note))
+    if run in params.runs and "infection" not in params.run(run).tasks:
+        return [*cells, Cell(run, DICE, note=f"{NOT_GIVEN}{MISSING}")]
     return [*cells, cell(sources, run, DICE, run, "infection", "dice", correct=HEADLINE)]
 
 
