@@ -29,7 +29,7 @@ from covidqu.predict import forward
 from covidqu.systems.base import build
 from covidqu.train import Loop
 
-SECONDS, STEPS = 2.0, 3  # at least, per speed
+SECONDS, STEPS = 0.5, 3  # at least, per speed
 PAIR = 2  # images in a counted training step: batch normalisation wants more than one
 DEVICE = ("model", "image_px", "batch", "devices", "accelerator", "threads")
 SETTINGS = {  # that decide on a count or a speed; runs that share them are looked at once
