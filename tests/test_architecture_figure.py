@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch
 from covidqu.architectures import architectures
 from covidqu.config.params import Params, load
 from covidqu.report.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
-from covidqu.report.catalogue import STATIC_FIGURES
+from covidqu.report.catalogue import ABLATIONS, STATIC_FIGURES
 from covidqu.report.figures import DRAWN, draw, figure
 from covidqu.report.published import SHOWN
 from covidqu.report.sources import Sources
@@ -125,4 +125,4 @@ def test_the_same_bytes_and_a_clear_word(params: Params, results: Path, tmp_path
 
 
 def test_every_figure_has_its_drawing() -> None:
-    assert set(DRAWN) == set(STATIC_FIGURES)
+    assert set(DRAWN) == {*STATIC_FIGURES, ABLATIONS}
