@@ -40,13 +40,7 @@ def predict(
     data = open_packed(packed)
     parts, masks = split_rows(data, split, run.subset, run.split), load_roi(roi, data)
     test, settings = parts["Test"], (masks, run.image_px, tuple(run.filters))
-    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.allow_tf32 = False
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    model = build(run.model, run.tasks, run.image_px)
-    load_weights(model, weights)
-    model = model.to(device, memory_format=torch.channels_last).eval()
+    model, device = ready(run, weights)
     infected = np.arange(len(data.infection_masks))
     rows = np.union1d(test, infected) if roi_masks else test
     examples = Examples(data, rows, *settings)
@@ -79,6 +73,17 @@ def predict(
     with replacing(out) as part, part.open("wb") as file:
         np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
     print(f"{name}: logits of {len(test)} test images", file=sys.stderr)
+
+
+def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
+    """The trained network, for use in 32 bit, and the device that it is on; sets the run's threads."""
+    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = False
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    model = build(run.model, run.tasks, run.image_px)
+    load_weights(model, weights)
+    return model.to(device, memory_format=torch.channels_last).eval(), device
 
 
 @torch.inference_mode()

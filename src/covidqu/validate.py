@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from covidqu.config.data import PX
@@ -28,8 +27,7 @@ from covidqu.data.index import Packed, open_packed
 from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
 from covidqu.files import sha256
-from covidqu.predict import forward
-from covidqu.systems.base import build, load_weights
+from covidqu.predict import forward, ready
 
 PART = "Val"
 
@@ -46,13 +44,7 @@ def validate(name: str, run: Run, packed: Path, split: Path, roi: Path, weights:
     train, examples = (
         Examples(data, trained_on(data, parts[part], run), *settings, tuple(run.filters)) for part in ("Train", PART)
     )
-    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.allow_tf32 = False
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    model = build(run.model, run.tasks, run.image_px)
-    load_weights(model, weights)
-    model = model.to(device, memory_format=torch.channels_last).eval()
+    model, device = ready(run, weights)
     statistics, found = intensity_statistics(run, train), []
     positions = in_sequence(len(examples), 2 * run.batch)
     for batch in tqdm(batches(examples, positions), desc=f"{name} validate", total=len(positions), mininterval=2):
