@@ -23,7 +23,7 @@ from covidqu.config.params import Params, canonical
 from covidqu.config.training import Run
 from covidqu.data.dataset import LABELS, Batch, Statistics
 from covidqu.files import write_text
-from covidqu.launch import launch, seed_all
+from covidqu.launch import keep_freed_memory, launch, seed_all
 from covidqu.optimization import freeze
 from covidqu.predict import forward
 from covidqu.systems.base import build
@@ -142,6 +142,8 @@ def inference_speed(run: Run) -> dict[str, Any]:
     """Images per second as `predict` works: in 32 bit, with the mirror image where the run has `flip_test`."""
     device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.allow_tf32 = False
+    if device.type == "cpu":
+        keep_freed_memory()
     seed_all(run.seed, 0, 0)
     model = build(run.model, run.tasks, run.image_px).to(device, memory_format=torch.channels_last).eval()
     made, statistics = random_batch(run, 2 * run.batch), some_statistics(run, model.channels)

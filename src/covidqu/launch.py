@@ -1,7 +1,9 @@
 """Devices, precision and seeds of a training process, decided once and the same way on every machine."""
 
+import ctypes
 import os
 import random
+import sys
 
 import cv2
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 from lightning_fabric import Fabric
 
 from covidqu.config.training import Run
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
 
 def launch(run: Run) -> Fabric:
@@ -27,6 +31,9 @@ def launch(run: Run) -> Fabric:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth; nothing here reads such memory
+    if not on_gpu:
+        keep_freed_memory()
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu",
         devices=run.devices,
@@ -35,6 +42,16 @@ def launch(run: Run) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def keep_freed_memory() -> None:
+    """Have the C library use freed memory again, where it would give large blocks back to the system each time and
+    have them zeroed anew: a tenth of the time of a network on the CPU. Without glibc nothing changes.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TOP_PAD, 2**28)
 
 
 def seed_all(seed: int, epoch: int, rank: int) -> int:

@@ -23,6 +23,7 @@ from covidqu.data.dataset import (
 )
 from covidqu.data.index import open_packed, pack_mask
 from covidqu.files import replacing, sha256
+from covidqu.launch import keep_freed_memory
 from covidqu.systems.base import System, build, load_weights, prepare
 
 FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before
@@ -81,6 +82,8 @@ def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
     torch.backends.cudnn.allow_tf32 = False
     if run.threads:
         torch.set_num_threads(run.threads)
+    if device.type == "cpu":
+        keep_freed_memory()
     model = build(run.model, run.tasks, run.image_px)
     load_weights(model, weights)
     return model.to(device, memory_format=torch.channels_last).eval(), device
