@@ -30,13 +30,13 @@ STEP_MODULES = {  # what the subcommands of commands.py import
     "baseline": "baselines",
     "architectures": "architectures",
     "cost": "cost",
-    "table": "report.tables",
-    "figure": "report.figures",
+    "tables": "report.tables",
+    "figures": "report.figures",
     "comparison": "report.comparison",
     "cards": "standards.cards",
     "page": "page.site",
 }
-SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "table", "figure", "comparison", "cards", "page")
+SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
 
 
 @dataclass(frozen=True)

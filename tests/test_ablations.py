@@ -123,7 +123,7 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
     assert cell(built, GATE, WITH).measured_correct == pytest.approx(2.3 / 3)
     assert sources.validation("reference-no-gate") is None and sources.why_no_validation("reference") is None
     with pytest.raises(ValueError, match=r"reference-no-gate: run .* has no validation.parquet; run its `validate` st"):
-        figure("common/ablations", params, results, results, tmp_path / "f.svg")
+        figure(Sources(params, results, results), "common/ablations", tmp_path / "f.svg")
 
 
 def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path:
         np.testing.assert_allclose(bars.get_xdata(), wanted, atol=1e-12)
         dots = [line for line in axes.lines if line.get_marker() == "o"]
         assert sum(len(line.get_xdata()) for line in dots) == 3
-    figure("common/ablations", params, results, results, tmp_path / "f.svg")
+    figure(Sources(params, results, results), "common/ablations", tmp_path / "f.svg")
     assert b"<svg" in (tmp_path / "f.svg").read_bytes()
 
 

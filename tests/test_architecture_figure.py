@@ -118,10 +118,10 @@ def test_ours_names_no_paper(params: Params, results: Path) -> None:
 
 def test_the_same_bytes_and_a_clear_word(params: Params, results: Path, tmp_path: Path) -> None:
     for part in ("a", "b"):
-        figure("swin-dual/figure-1", params, tmp_path, results, tmp_path / part / "f.svg")
+        figure(Sources(params, tmp_path, results), "swin-dual/figure-1", tmp_path / part / "f.svg")
     assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
     with pytest.raises(ValueError, match=r"architectures\.json: missing or without swin-dual-infection"):
-        figure("swin-dual/figure-1", params, tmp_path, tmp_path, tmp_path / "f.svg")
+        figure(Sources(params, tmp_path, tmp_path), "swin-dual/figure-1", tmp_path / "f.svg")
 
 
 def test_every_figure_has_its_drawing() -> None:

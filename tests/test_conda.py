@@ -73,5 +73,5 @@ def test_steps_run_inside_their_environments(tmp_path: Path) -> None:
     used = [line.split(" ", 1) for line in record.read_text().splitlines() if "-m covidqu" in line]
     assert all(prefix.startswith(str(tree / ".snakemake" / "conda")) for prefix, _ in used)
     steps = {words.split("covidqu ", 1)[1].split()[0]: prefix for prefix, words in used}
-    assert steps.keys() >= {"download", "pack", "audit", "split", "initial", "table"}
-    assert len({steps["pack"], steps["initial"], steps["table"]}) == 3, "three environments"
+    assert steps.keys() >= {"download", "pack", "audit", "split", "initial", "tables"}
+    assert len({steps["pack"], steps["initial"], steps["tables"]}) == 3, "three environments"

@@ -64,10 +64,13 @@ def test_frozen_layers_cost_no_gradient() -> None:
 
 @pytest.fixture(scope="module")
 def few() -> Params:
+    return small_runs()
+
+
+def small_runs(**widths: int) -> Params:
     """Four small runs, one of which is evaluated only; `reference` mirrors its images."""
-    small = {"width": 4}
     runs: dict[str, Any] = dict.fromkeys(settings().runs)
-    runs |= {name: {"model": small} for name in KEPT[:3]}
+    runs |= {name: {"model": {"width": widths.get(name, 4)}} for name in KEPT[:3]}
     model = {"encoder": "tu-mobilenetv4_conv_small", "decoder_channels": [8, 8, 8, 8, 8]}
     runs["reference"] = {"init": "random", "model": model}
     anchor = {"image_px": 32, "batch": 2, "threads": 1, "precision": "32-true", "accelerator": "cpu"}
@@ -100,10 +103,31 @@ def test_one_file_of_all_runs(few: Params, tmp_path: Path, monkeypatch: pytest.M
     assert found[0] == found[1]
 
 
+def test_a_speed_is_measured_again_for_other_settings_or_code_only(
+    few: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = iter(range(1, 100))
+    monkeypatch.setattr(cost, "seconds", lambda *_: float(next(taken)))
+    file = tmp_path / "cost.json"
+    cost.cost(few, file)
+    first, text = json.loads(file.read_text())["runs"], file.read_text()
+    cost.cost(few, file)
+    assert file.read_text() == text
+    cost.cost(small_runs(**{"unet-roi-lung": 6}), file)
+    then = json.loads(file.read_text())["runs"]
+    moved = {(run, kind) for run in KEPT for kind in SPEEDS if then[run][kind] != first[run][kind]}
+    assert moved == {("unet-roi-lung", kind) for kind in SPEEDS}
+    monkeypatch.setattr(cost.torch, "__version__", "another")
+    cost.cost(few, file)
+    again = json.loads(file.read_text())["runs"]
+    assert all(again[run][kind] != then[run][kind] for run in KEPT for kind in SPEEDS if then[run][kind])
+
+
 def test_speed_is_a_median_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 11.0, 20.0, 25.0, 30.0, 32.0])  # the warm-up reads it once
     monkeypatch.setattr(cost.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(cost, "SECONDS", 0.0)
+    monkeypatch.setattr(cost, "STEPS", 3)
     assert cost.seconds(lambda: None, torch.device("cpu")) == 2.0
 
 
@@ -161,7 +185,7 @@ def test_without_costs_or_runs_nothing_is_claimed(params: Params, results: Path,
         assert cell(built, "unetpp-b3", column).note == "not run: the step `cost` was not run"
     assert cell(built, "unetpp-b3", "training images seen").measured_correct == 180
     with pytest.raises(ValueError, match=r"cost\.json: the step `cost` was not run; run the step `cost`"):
-        figure("common/cost", params, tmp_path, tmp_path, tmp_path / "cost.svg")
+        figure(Sources(params, tmp_path, tmp_path), "common/cost", tmp_path / "cost.svg")
     nothing = build(Sources(params, tmp_path, tmp_path / "nowhere"), "common/cost")
     assert all(c.note.startswith(("not run: ", "not applicable: ")) for c in nothing.cells)
     shown = json.loads((results / "cost.json").read_text())
@@ -183,7 +207,7 @@ def test_figure_names_every_headline_run_apart(params: Params, results: Path, tm
         boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]  # without the line to the marker
         assert not any(box.count_overlaps(boxes[i + 1 :]) for i, box in enumerate(boxes))
     for name in ("a.svg", "b.svg"):
-        figure("common/cost", params, results, results, tmp_path / name)
+        figure(Sources(params, results, results), "common/cost", tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from engines import SNAKEMAKE_ONLY, STEP_MODULES, closure, inside
 
-REPORT = ("table", "figure", "comparison", "cards", "page")
+REPORT = ("tables", "figures", "comparison", "cards", "page")
 BY_PATTERN = ("src/covidqu/report/", "src/covidqu/evaluate/", "src/covidqu/page/")  # whole folders, for these steps
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEMS = sorted(p.stem for p in (ROOT / "src/covidqu/systems").glob("*.py") if p.stem not in ("__init__", "base"))

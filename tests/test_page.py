@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for name in TABLES:
         write(build(sources, name), results / "tables" / name)
     comparison(params, data, results, results / "comparison.csv")
-    figure("swin-dual/figure-2", params, data, results, results / "figures/swin-dual/figure-2.svg")
+    figure(Sources(params, data, results), "swin-dual/figure-2", results / "figures/swin-dual/figure-2.svg")
     drawing = results / "figures/reference/architecture.svg"
     drawing.parent.mkdir(parents=True)
     drawing.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')

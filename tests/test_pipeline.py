@@ -31,7 +31,7 @@ PARTS = (
 )
 FEW = {"Train": [4, 2, 2], "Val": [2, 1, 1], "Test": [4, 2, 2]}
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
-REPORT = {"architectures", "cost", "table", "figure", "comparison", "cards", "page"}
+REPORT = {"architectures", "cost", "tables", "figures", "comparison", "cards", "page"}
 IDENTITY = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
 IDENTITY |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in IDENTITY.items()}
 

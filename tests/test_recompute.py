@@ -10,14 +10,14 @@ from synthetic_runs import ROOT, settings, write_architectures, write_data, writ
 from covidqu.cli import main
 from covidqu.config.params import Params
 from covidqu.report import targets
-from covidqu.report.cells import Cell
+from covidqu.report.cells import Cell, write
 from covidqu.report.committed import chosen, files, variants
 from covidqu.report.comparison import comparison
 from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.recompute import recompute, shown
 from covidqu.report.sources import Sources
-from covidqu.report.tables import BUILDERS, table
+from covidqu.report.tables import BUILDERS, build
 
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
 TABLES = ["unet-roi/table-1", "unet-roi/table-3", "unet-roi/table-4", "common/data", "common/overview"]
@@ -32,7 +32,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "tables", lambda _: TABLES)
     monkeypatch.setattr(targets, "_known", lambda name, *_: None)
     monkeypatch.setattr(targets, "figures", lambda _: FIGURES)
-    monkeypatch.setattr("covidqu.report.figures.figures", lambda _: FIGURES)
+    monkeypatch.setattr("covidqu.report.targets.figures", lambda _: FIGURES)
     assert set(TABLES) <= set(every)
 
 
@@ -46,10 +46,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(results, params, run, {})
     write_architectures(results, params)
     for name in TABLES:
-        table(name, params, data, results, results / "tables" / name)
+        write(build(Sources(params, data, results), name), results / "tables" / name)
     for name, kind in FIGURES.items():
         if kind == "svg":
-            figure(name, params, data, results, results / f"figures/{name}.svg")
+            figure(Sources(params, data, results), name, results / f"figures/{name}.svg")
     comparison(params, data, results, results / "comparison.csv")
     marks = "".join(f"{block.begin}\n{block.end}\n" for block in BLOCKS)
     (root / "README.md").write_text(f"`covidqu readme --results results --out README.md`\n{marks}rest 1.0\n")

@@ -12,7 +12,9 @@ from covidqu.config.params import Params, load
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import META_KEYS
 from covidqu.report.figures import figure
+from covidqu.report.figures import figures as step
 from covidqu.report.panels import cases
+from covidqu.report.sources import Sources
 from covidqu.report.targets import figure_inputs, figure_predictions, figure_rois, figures, needs_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,8 +64,8 @@ def test_targets_say_what_figures_need(params: Params) -> None:
 def test_reruns_give_the_same_bytes(name: str, params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
     kind = figures(params)[name]
     one, other = tmp_path / "a" / f"f.{kind}", tmp_path / "b" / f"f.{kind}"
-    figure(name, params, *folders, one)
-    figure(name, params, *folders, other)
+    figure(Sources(params, *folders), name, one)
+    figure(Sources(params, *folders), name, other)
     assert one.read_bytes() == other.read_bytes()
     if kind == "png":
         assert imread(one).std() > 0.05
@@ -74,10 +76,10 @@ def test_reruns_give_the_same_bytes(name: str, params: Params, folders: tuple[Pa
 
 def test_curves_follow_the_history(params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
     name = "unet-roi/curves-unet-roi-infection"
-    figure(name, params, *folders, tmp_path / "a.svg")
+    figure(Sources(params, *folders), name, tmp_path / "a.svg")
     path = folders[1] / "runs" / "unet-roi-infection" / "history.csv"
     path.write_text(path.read_text().replace("0.45", "0.95"))
-    figure(name, params, *folders, tmp_path / "b.svg")
+    figure(Sources(params, *folders), name, tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "b.svg").read_bytes()
 
 
@@ -98,16 +100,21 @@ def test_missing_inputs_are_named(params: Params, folders: tuple[Path, Path], tm
     data, results = folders
     (results / "runs" / "unet-roi-infection" / "history.csv").unlink()
     with pytest.raises(ValueError, match=r"history\.csv: missing or empty; run the `train` step"):
-        figure("unet-roi/curves-unet-roi-infection", params, data, results, tmp_path / "f.svg")
+        figure(Sources(params, data, results), "unet-roi/curves-unet-roi-infection", tmp_path / "f.svg")
     (results / "runs" / "unet-roi-infection" / "predictions.npz").unlink()
     with pytest.raises(ValueError, match=r"predictions\.npz: missing; run the `predict` step"):
-        figure("unet-roi/figure-1", params, data, results, tmp_path / "f.png")
+        figure(Sources(params, data, results), "unet-roi/figure-1", tmp_path / "f.png")
     with pytest.raises(ValueError, match="`pack` step writes is missing"):
-        figure("unetpp-b3/figure-1", params, tmp_path / "none", results, tmp_path / "f.svg")
+        figure(Sources(params, tmp_path / "none", results), "unetpp-b3/figure-1", tmp_path / "f.svg")
 
 
-def test_wrong_suffix_and_name_are_refused(params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is written as \.svg"):
-        figure("unetpp-b3/figure-1", params, *folders, tmp_path / "f.png")
+def test_named_figures_only_and_a_wrong_name_is_refused(
+    params: Params, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drawn = ["unetpp-b3/figure-1", "unet-roi/figure-1"]
+    out = tmp_path / "figures"
+    step(drawn, params, *folders, out)
+    found = [file.relative_to(out).as_posix() for file in sorted(out.rglob("*.*"))]
+    assert found == ["unet-roi/figure-1.png", "unetpp-b3/figure-1.svg"]
     with pytest.raises(ValueError, match="no figure is called 'unetpp-b3/figure-9'; figures are: "):
-        figure("unetpp-b3/figure-9", params, *folders, tmp_path / "f.svg")
+        step(["unetpp-b3/figure-9"], params, *folders, out)

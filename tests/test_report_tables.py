@@ -24,6 +24,7 @@ from synthetic_runs import (
 )
 
 from covidqu.config.params import Params, check, read
+from covidqu.report import targets
 from covidqu.report.cells import Cell, Table, markdown, text, with_published, write
 from covidqu.report.check import check as compare_folders
 from covidqu.report.comparison import comparison
@@ -31,8 +32,8 @@ from covidqu.report.overview import OURS_ROW
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.sources import Sources
-from covidqu.report.tables import BUILDERS, build, table
-from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs, tables
+from covidqu.report.tables import BUILDERS, build, tables
+from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
 
 LARGE = ["recon-mtl-t123-512", "recon-mtl-unet-512"]
 SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
@@ -81,7 +82,7 @@ PANEL = ["unet-roi-infection", "unet-roi-infection-predicted"]
 @pytest.fixture(scope="module")
 def everything(params: Params, full: tuple[Path, Path]) -> dict[str, Table]:
     """All tables of a complete set of runs."""
-    return {name: build(Sources(params, *full), name) for name in tables(params)}
+    return {name: build(Sources(params, *full), name) for name in targets.tables(params)}
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +96,10 @@ def compared(params: Params, full: tuple[Path, Path], tmp_path_factory: pytest.T
 def test_every_table_has_a_builder_and_is_written_twice_the_same(
     params: Params, full: tuple[Path, Path], everything: dict[str, Table], tmp_path: Path
 ) -> None:
-    assert set(tables(params)) == set(BUILDERS)
+    assert set(targets.tables(params)) == set(BUILDERS)
     for name, built in everything.items():
         write(built, tmp_path / "a" / name)
-        table(name, params, *full, tmp_path / "b" / name)
+        tables([name], params, *full, tmp_path / "b")
         for suffix in (".csv", ".md"):
             one = (tmp_path / "a" / f"{name}{suffix}").read_bytes()
             assert one and one == (tmp_path / "b" / f"{name}{suffix}").read_bytes()
@@ -117,7 +118,7 @@ def printed_only(name: str, found: Cell) -> bool:
 
 def test_without_anything_every_cell_is_empty_and_says_why(params: Params, empty: tuple[Path, Path]) -> None:
     sources = Sources(params, *empty)
-    for name in tables(params):
+    for name in targets.tables(params):
         if name not in WITHOUT_RUNS:
             for found in build(sources, name).cells:
                 if name == "cbam-mtl/text" and found.column == "recomputed from the printed table":
@@ -295,15 +296,15 @@ def test_written_reports_pass_their_own_check(
     params: Params, full: tuple[Path, Path], compared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("swin-dual/table-1", "unet-roi/table-4"):
-        table(name, params, *full, tmp_path / "tables" / name)
+        tables([name], params, *full, tmp_path / "tables")
     shutil.copy(compared, tmp_path / "comparison.csv")
     assert compare_folders(tmp_path, tmp_path) == 0
     assert "3 tables" in capsys.readouterr().out
 
 
 def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], compared: Path, tmp_path: Path) -> None:
-    table("unetpp-b3/table-3", params, *full, tmp_path / "table")
-    cells = {(r["row"], r["column"]): r for r in read_csv(tmp_path / "table.csv")}
+    tables(["unetpp-b3/table-3"], params, *full, tmp_path)
+    cells = {(r["row"], r["column"]): r for r in read_csv(tmp_path / "unetpp-b3/table-3.csv")}
     rows = [r for r in read_csv(compared) if (r["paper"], r["table"]) == ("001", "table-3")]
     assert len(rows) == 12
     for r in rows:

@@ -226,8 +226,8 @@ def test_tables_of_one_seed_read_no_other(params: Params) -> None:
 def test_figures_are_the_same_twice_and_hold_no_image(name: str, params: Params, results: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "a.svg", tmp_path / "b.svg"
     for path in (one, other):
-        figure(name, params, results, results, path)
+        figure(Sources(params, results, results), name, path)
     assert one.read_bytes() == other.read_bytes()
     assert "<image" not in one.read_text()
     with pytest.raises(ValueError, match="run its `score` step"):
-        figure(name, params, tmp_path, tmp_path, one)
+        figure(Sources(params, tmp_path, tmp_path), name, one)

@@ -115,7 +115,7 @@ def words(drawn: Figure) -> str:
 def test_the_same_bytes_twice(name: str, sources: Sources, tmp_path: Path) -> None:
     kind = figures(sources.params)[name]
     for part in ("a", "b"):
-        figure(name, sources.params, sources.data, sources.results, tmp_path / part / f"f.{kind}")
+        figure(sources, name, tmp_path / part / f"f.{kind}")
     assert (tmp_path / f"a/f.{kind}").read_bytes() == (tmp_path / f"b/f.{kind}").read_bytes()
     assert kind == "svg" or imread(tmp_path / f"a/f.{kind}").std() > 0.05
 

@@ -148,7 +148,7 @@ def drawn(tmp_path: Path, packed: Path, params: Params, count: int) -> np.ndarra
     meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": OURS})
     logits = np.where(masks, 3.0, -3.0).astype(np.float16)
     np.savez(folder / "predictions.npz", row=rows.astype(np.int32), infection_logits=logits, meta=meta)
-    figure(NAME, params, tmp_path, tmp_path / "results", tmp_path / "f.png")
+    figure(Sources(params, tmp_path, tmp_path / "results"), NAME, tmp_path / "f.png")
     return imread(tmp_path / "f.png")[..., :3]
 
 

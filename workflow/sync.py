@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-REPORT_RULES = {"architectures", "cost", "validate", "table", "figure", "comparison", "cards", "page", "all"}
+REPORT_RULES = {"architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page", "all"}
 
 
 class NotInStep(Exception):

@@ -71,14 +71,20 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     ),
     "architectures": (commands.architectures, "layers, shapes and parameters of all networks", (), ("out",), ()),
     "cost": (commands.cost, "operations and measured speed of all networks", (), ("out",), ()),
-    "table": (
-        commands.table,
-        "one table of a paper, printed beside measured",
-        ("name",),
+    "tables": (
+        commands.tables,
+        "tables, printed beside measured: all of them, or those named",
+        ("names",),
         ("data", "results", "out"),
         (),
     ),
-    "figure": (commands.figure, "one figure", ("name",), ("data", "results", "out"), ()),
+    "figures": (
+        commands.figures,
+        "figures: all of them, or those named",
+        ("names",),
+        ("data", "results", "out"),
+        (),
+    ),
     "comparison": (
         commands.comparison,
         "every printed value beside its measured counterpart",
@@ -115,6 +121,8 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     "params": (commands.params, "print the merged and validated settings", (), (), ("out",)),
 }
 SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be given more than once
+    ("tables", "names"): {"nargs": "*", "metavar": "NAME"},
+    ("figures", "names"): {"nargs": "*", "metavar": "NAME"},
     ("check", "results"): {"action": "append"},
     ("tolerances", "folders"): {"nargs": "+", "type": Path},
 }

@@ -119,16 +119,16 @@ def baseline(a: argparse.Namespace, p: Params) -> object:
     return step(a.name, p.baseline(a.name), a.packed, a.split, a.out)
 
 
-def table(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.tables import table as step
+def tables(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.tables import tables as step
 
-    return step(a.name, p, a.data, a.results, a.out)
+    return step(a.names, p, a.data, a.results, a.out)
 
 
-def figure(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.figures import figure as step
+def figures(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.report.figures import figures as step
 
-    return step(a.name, p, a.data, a.results, a.out)
+    return step(a.names, p, a.data, a.results, a.out)
 
 
 def comparison(a: argparse.Namespace, p: Params) -> object:

@@ -2,13 +2,17 @@
 
 Operations are counted on PyTorch's meta device; a multiply-add is two. Speeds are measured on random images and masks,
 which take as long as others, through the functions of `predict` and `train`: run it on an otherwise idle machine.
+A speed that the file has already, of the same settings and code, stays; remove the file to measure on another machine.
 """
 
+import hashlib
+import inspect
 import json
 import platform
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,9 +31,9 @@ from covidqu.launch import keep_freed_memory, launch, seed_all
 from covidqu.optimization import freeze
 from covidqu.predict import forward
 from covidqu.systems.base import build
-from covidqu.train import Loop
+from covidqu.train import DECISIVE, Loop
 
-SECONDS, STEPS = 0.5, 3  # at least, per speed
+SECONDS, STEPS = 0.5, 5  # at least, per speed
 PAIR = 2  # images in a counted training step: batch normalisation wants more than one
 DEVICE = ("model", "image_px", "batch", "devices", "accelerator", "threads")
 SETTINGS = {  # that decide on a count or a speed; runs that share them are looked at once
@@ -44,11 +48,12 @@ def cost(params: Params, out: Path) -> None:
     `flops_deployed` of what `predict` does (twice that with `flip_test`), `flops_training` of a forward and a backward
     pass; and two speeds: `inference`, as deployed, and `training` (None for a run of 0 epochs, as `flops_training` is).
 
-    A speed: `images_per_s`, `batch`, `device`, `threads`, `precision`, and the run that it was `measured_as`. Training
+    A speed: `images_per_s`, `batch`, `device`, `threads`, `precision`, the run that it was `measured_as`, and the
+    `identity` of settings and code; one of the same identity that `out` holds already is not measured again. Training
     is forward pass, loss, backward pass and optimiser on one device, without loading and augmenting images.
     ValueError for a device that is not there.
     """
-    threads, known, found = torch.get_num_threads(), dict[str, Any](), dict[str, Any]()
+    threads, known, found = torch.get_num_threads(), measured(out), dict[str, Any]()
     for name in params.base_runs:
         run = params.run(name)
         found[name] = dict(shared(known, name, run, "counts", counts))
@@ -65,13 +70,27 @@ def shared(
     known: dict[str, Any], name: str, run: Run, kind: str, make: Callable[[Run], dict[str, Any]]
 ) -> dict[str, Any]:
     """What `make` says of this run, or said of an earlier one with the same settings; kept in `known`."""
-    key = canonical([kind, deciding(run, kind)])
+    key = identity(run, kind)
     if key not in known:
         known[key] = make(run)
-        if "images_per_s" in known[key]:
-            known[key]["measured_as"] = name
+        if kind != "counts":
+            known[key] |= {"measured_as": name, "identity": key}
             print(f"{name}: {kind} {known[key]['images_per_s']} images/s", file=sys.stderr)
     return known[key]
+
+
+def measured(file: Path) -> dict[str, Any]:
+    """Identity -> speed, of those that an earlier run of this step has left."""
+    runs = json.loads(file.read_text())["runs"] if file.is_file() else {}
+    speeds = [entry[kind] for entry in runs.values() for kind in ("inference", "training")]
+    return {speed["identity"]: speed for speed in speeds if speed and "identity" in speed}
+
+
+def identity(run: Run, kind: str) -> str:
+    """Hash of the settings and the code that decide on a count or a speed, and of PyTorch's version."""
+    modules = ["cost", "predict", "train", *DECISIVE, f"systems.{run.model.system}"]
+    code = [inspect.getsource(import_module(f"covidqu.{name}")) for name in modules]
+    return hashlib.sha256(canonical([kind, deciding(run, kind), torch.__version__, code]).encode()).hexdigest()[:16]
 
 
 def deciding(run: Run, kind: str) -> dict[str, Any]:

@@ -11,11 +11,11 @@ CODE = {
     "initial": "files initial",
     "train": "card config/base config/data config/models config/training data/augment data/dataset data/filters data/index files "
     "launch losses optimization systems/base train",
-    "predict": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index files "
+    "predict": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index files launch "
     "predict systems/base",
     "validate": "config/base config/data config/evaluation config/models config/training data/augment data/dataset data/filters data/index "
     "evaluate/boundary evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics "
-    "files predict systems/base validate",
+    "files launch predict systems/base validate",
     "score": "config/base config/data config/evaluation data/index evaluate/boundary "
     "evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics files",
     "explain": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index explain files "
@@ -27,8 +27,8 @@ CODE = {
     "systems/base",
     "cost": "architectures card config/base config/baselines config/data config/evaluation config/models config/params config/training "
     "cost data/augment data/dataset data/filters data/index files launch losses optimization predict systems/base train",
-    "table": f"{REPORT_CODE} data/index",
-    "figure": f"{REPORT_CODE} data/filters data/index",
+    "tables": f"{REPORT_CODE} data/index",
+    "figures": f"{REPORT_CODE} data/filters data/index",
     "cards": f"{REPORT_CODE} data/index data/layout standards/cards standards/croissant standards/data_card "
     "standards/evaluation standards/model_card standards/rendering",
     "comparison": f"{REPORT_CODE} data/index",

@@ -22,17 +22,16 @@ def run_files(runs):
     )
 
 
-def data_files(name):
-    """What a table or figure reads of the data."""
+def union(files, names):
+    """What several tables or figures read, each file once."""
+    return list(dict.fromkeys(file for name in names for file in files(name)))
+
+
+def both(name):
+    """What a table or figure reads beside runs and predictions."""
     return [
         *(DESCRIPTION if targets.needs_data(name) else []),
         *(PACKED if targets.needs_images(name) else []),
-    ]
-
-
-def explained(name):
-    """What was found out about class heads, on Val, and of the networks' layers, where a table or figure shows it."""
-    return [
         *[f"{R}/runs/{run}/explain.parquet" for run in targets.explain_inputs(name, PARAMS)],
         *[f"{R}/runs/{run}/validation.parquet" for run in targets.validation_inputs(name, PARAMS)],
         *([f"{R}/architectures.json"] if targets.needs_architectures(name) else []),
@@ -40,30 +39,21 @@ def explained(name):
     ]
 
 
-def figure_files(name):
-    """What a figure reads: runs, data, and predictions and lung masks where it shows them."""
-    shown = [f"{R}/runs/{run}/predictions.npz" for run in targets.figure_predictions(name, PARAMS)]
-    masks = [f"{D}/roi/{source}.npy" for source in targets.figure_rois(name, PARAMS)]
-    return [
-        *run_files(targets.figure_inputs(name, PARAMS)),
-        *data_files(name),
-        *shown,
-        *masks,
-        *[f"{R}/runs/{run}/cam.npz" for run in targets.figure_cams(name, PARAMS)],
-        *explained(name),
-    ]
-
-
 def table_files(name):
     """What a table reads."""
     references = [f"{R}/baselines/{baseline}/scores.parquet" for baseline in targets.baseline_inputs(name, PARAMS)]
-    return [*run_files(targets.table_inputs(name, PARAMS)), *references, *data_files(name), *explained(name)]
+    return [*run_files(targets.table_inputs(name, PARAMS)), *references, *both(name)]
 
 
-def behind(name):
-    """Runs that a table or figure rests on, those they build on included."""
-    known = targets.tables(PARAMS)
-    return targets.table_inputs(name, PARAMS) if name in known else targets.figure_inputs(name, PARAMS)
+def figure_files(name):
+    """What a figure reads: predictions and lung masks, too, where it shows them."""
+    return [
+        *run_files(targets.figure_inputs(name, PARAMS)),
+        *both(name),
+        *[f"{R}/runs/{run}/predictions.npz" for run in targets.figure_predictions(name, PARAMS)],
+        *[f"{D}/roi/{source}.npy" for source in targets.figure_rois(name, PARAMS)],
+        *[f"{R}/runs/{run}/cam.npz" for run in targets.figure_cams(name, PARAMS)],
+    ]
 
 
 def state(runs):
@@ -73,16 +63,17 @@ def state(runs):
     return f"{PARAMS.report.title}: {words}" if PARAMS.report.title else words
 
 
-def labels(kind):
-    """What Snakemake's report lists of a table or figure."""
-    return lambda w: {kind: w.name, "runs": state(behind(f"{w.system}/{w.name}"))}
-
-
-def about(w):
-    """System, runs and their state, for the caption in Snakemake's report."""
-    runs = behind(f"{w.system}/{w.name}")
-    source = f"Paper {paper(w.system).paper}, {paper(w.system).name}." if w.system in SYSTEMS else "All systems."
-    return f"{source} Runs: {', '.join(runs) or 'none'}. Settings: {state(runs)}."
+def listed(kind, name, suffix, runs):
+    """A table or figure as Snakemake's report lists it."""
+    system, short = name.split("/")
+    source = f"paper {paper(system).paper}" if system in SYSTEMS else "all systems"
+    return report(
+        f"{R}/{kind}s/{name}.{suffix}",
+        caption=f"../report/{kind}.rst",
+        category=f"{kind.capitalize()}s",
+        subcategory=system,
+        labels={kind: short, "of": source, "runs": state(runs)},
+    )
 
 
 rule architectures:
@@ -104,12 +95,13 @@ rule architectures:
 
 
 # Measures speed: it has all that --cores allows, so that nothing runs beside it (`workflow.cores` stops `--report`).
+# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds.
 rule cost:
     input:
         code=code("cost"),
         systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
     output:
-        f"{R}/cost.json",
+        update(f"{R}/cost.json"),
     log:
         f"logs/{R}/cost.log",
     benchmark:
@@ -125,60 +117,48 @@ rule cost:
         "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
 
 
-rule table:
+# All in one process: a table takes less time than the start of Python.
+rule tables:
     input:
-        lambda w: table_files(f"{w.system}/{w.name}"),
+        union(table_files, targets.tables(PARAMS)),
         PUBLISHED,
         READINGS,
-        code=code("table"),
+        code=code("tables"),
     output:
-        report(
-            f"{R}/tables/{{system}}/{{name}}.csv",
-            caption="../report/table.rst",
-            category="Tables",
-            subcategory="{system}",
-            labels=labels("table"),
-        ),
-        f"{R}/tables/{{system}}/{{name}}.md",
+        [listed("table", name, "csv", targets.table_inputs(name, PARAMS)) for name in targets.tables(PARAMS)],
+        expand(f"{R}/tables/{{table}}.md", table=targets.tables(PARAMS)),
     log:
-        f"logs/{R}/table/{{system}}/{{name}}.log",
+        f"logs/{R}/tables.log",
     benchmark:
-        f"logs/{R}/table/{{system}}/{{name}}.bench.tsv"
+        f"logs/{R}/tables.bench.tsv"
     conda:
         "../envs/report.yaml"
     params:
         values=REPORT,
-        about=about,
     shell:
-        "python -m covidqu table {wildcards.system}/{wildcards.name} --data {D} --results {R}"
-        " --out {R}/tables/{wildcards.system}/{wildcards.name} 2>&1 | tee {log} >&2"
+        "python -m covidqu tables --data {D} --results {R} --out {R}/tables 2>&1 | tee {log} >&2"
 
 
-rule figure:
+rule figures:
     input:
-        lambda w: figure_files(f"{w.system}/{w.name}"),
+        union(figure_files, targets.figures(PARAMS)),
         PUBLISHED,
-        code=code("figure"),
+        code=code("figures"),
     output:
-        report(
-            f"{R}/figures/{{system}}/{{name}}.{{kind}}",
-            caption="../report/figure.rst",
-            category="Figures",
-            subcategory="{system}",
-            labels=labels("figure"),
-        ),
+        [
+            listed("figure", name, suffix, targets.figure_inputs(name, PARAMS))
+            for name, suffix in targets.figures(PARAMS).items()
+        ],
     log:
-        f"logs/{R}/figure/{{system}}/{{name}}.{{kind}}.log",
+        f"logs/{R}/figures.log",
     benchmark:
-        f"logs/{R}/figure/{{system}}/{{name}}.{{kind}}.bench.tsv"
+        f"logs/{R}/figures.bench.tsv"
     conda:
         "../envs/report.yaml"
     params:
         values=REPORT,
-        about=about,
     shell:
-        "python -m covidqu figure {wildcards.system}/{wildcards.name} --data {D} --results {R}"
-        " --out {output} 2>&1 | tee {log} >&2"
+        "python -m covidqu figures --data {D} --results {R} --out {R}/figures 2>&1 | tee {log} >&2"
 
 
 rule comparison:

@@ -53,5 +53,3 @@ def cores(wildcards):
 wildcard_constraints:
     run=one_of(RUNS),
     name=r"[\w-]+",
-    system=r"[\w-]+",
-    kind="svg|png",

@@ -1,7 +1,7 @@
-"""Step `figure`: one figure as SVG, or PNG where it shows images.
+"""Step `figures`: each figure as SVG, or PNG where it shows images.
 
-Enters: histories, the index, packed arrays, predictions; leaves: one file, byte for byte the same on every run (fixed
-hash salt, no date). Panels of images are drawn in `panels`.
+Enters: histories, the index, packed arrays, predictions; leaves: a file per figure, byte for byte the same on every run
+(fixed hash salt, no date). Panels of images are drawn in `panels`.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,17 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.config.params import Params
 from covidqu.files import replacing
-from covidqu.report import ablations, cam_panels, mask_panels, panels, severity_table, subgroups, titles, worst_cases
+from covidqu.report import (
+    ablations,
+    cam_panels,
+    mask_panels,
+    panels,
+    severity_table,
+    subgroups,
+    targets,
+    titles,
+    worst_cases,
+)
 from covidqu.report.architecture_figure import architecture
 from covidqu.report.catalogue import CBAM, OURS, RECON, STATIC_FIGURES, SWIN
 from covidqu.report.classification_figures import confusion_matrix, roc
@@ -26,7 +36,6 @@ from covidqu.report.curve_figures import chosen_curves, curves
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.reliability_figure import reliability_figure
 from covidqu.report.sources import Sources
-from covidqu.report.targets import figure_inputs, figures
 
 STYLE = {
     "svg.hashsalt": "covidqu",
@@ -42,16 +51,18 @@ STYLE = {
 CLAIMED_AREA = 0.10  # paper 001, Section II: infection typically covers less than this share of the image
 
 
-def figure(name: str, params: Params, data: Path, results: Path, out: Path) -> None:
-    """Write the figure `{system}/{name}` to `out`; ValueError when what it shows is not there."""
-    runs = figure_inputs(name, params)
-    suffix = figures(params)[name]
-    if out.suffix != f".{suffix}":
-        raise ValueError(f"{out}: the figure {name} is written as .{suffix}; change the name of the output")
-    sources = Sources(params, data, results)
+def figures(names: list[str], params: Params, data: Path, results: Path, out: Path) -> None:
+    """Write `out`/{name}.svg or .png of the named figures, or of all."""
+    sources, known = Sources(params, data, results), targets.figures(params)
+    for name in names or known:
+        figure(sources, name, out / f"{name}.{known.get(name)}")
+
+
+def figure(sources: Sources, name: str, out: Path) -> None:
+    """Write the figure `{system}/{name}` to `out`; ValueError when there is none, or what it shows is not there."""
+    runs = targets.figure_inputs(name, sources.params)
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
-        drawn = draw(sources, name, runs)
-        save(drawn, out)
+        save(draw(sources, name, runs), out)
 
 
 def draw(sources: Sources, name: str, runs: list[str]) -> Figure:

@@ -203,7 +203,7 @@ class Recomputation:
         if path is None or reason:
             return
         try:
-            figure(name, self.params, self.sources.data, self.results, target)
+            figure(self.sources, name, target)
             was, now = path.read_text(encoding="utf-8"), target.read_text(encoding="utf-8")
             moved = [] if was == now else compare_svg(was, now)
         except ValueError as error:

@@ -1,7 +1,7 @@
-"""Step `table`: one table as CSV and Markdown.
+"""Step `tables`: each table as CSV and Markdown.
 
 Enters: the data folder (index, audit, splits) and the results folder (scores, cards, histories, explained runs,
-architectures, baselines); leaves: `out`.csv and `out`.md. `build` gives the same table to the comparison, so that
+architectures, baselines); leaves: a .csv and an .md per table. `build` gives the same table to the comparison, so that
 numbers cannot differ between the two. A module with tables of its own lists them in a dict `TABLES`.
 """
 
@@ -34,13 +34,13 @@ from covidqu.report import (
     remarks,
     severity_table,
     subgroups,
+    targets,
     titles,
     worst_cases,
 )
 from covidqu.report.catalogue import CBAM, WITH_REFERENCES
 from covidqu.report.cells import Cell, Table, write
 from covidqu.report.sources import Sources
-from covidqu.report.targets import table_inputs
 
 BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "swin-dual/table-1": lambda s: data_tables.split_by_class(s, "swin-dual/table-1", "lung"),
@@ -105,7 +105,7 @@ SETTINGS = {"unetpp-b3/table-1": paper_001.RUN, "cbam-mtl/table-5": CBAM}  # tab
 
 def build(sources: Sources, name: str, *, with_references: bool = True) -> Table:
     """The table `{system}/{name}`, with its reference rows or without; ValueError names the tables that exist."""
-    runs = table_inputs(name, sources.params)
+    runs = targets.table_inputs(name, sources.params)
     assert name in BUILDERS, f"{name}: a target without a builder"
     if name in CAPTIONS:
         heading = titles.with_deviations(sources, CAPTIONS[name], runs)
@@ -117,6 +117,8 @@ def build(sources: Sources, name: str, *, with_references: bool = True) -> Table
     return Table(name, heading, cells, words)
 
 
-def table(name: str, params: Params, data: Path, results: Path, out: Path) -> None:
-    """Write `out`.csv and `out`.md; what was not measured stays empty with the reason."""
-    write(build(Sources(params, data, results), name), out)
+def tables(names: list[str], params: Params, data: Path, results: Path, out: Path) -> None:
+    """Write `out`/{name}.csv and .md of the named tables, or of all; what was not measured is empty with the reason."""
+    sources = Sources(params, data, results)
+    for name in names or targets.tables(params):
+        write(build(sources, name), out / name)
