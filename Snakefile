@@ -48,7 +48,7 @@ rule all:
             table=targets.tables(PARAMS),
             kind=["csv", "md"],
         ),
-        [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
+        [f"{R}/figures/{name}.{kind}" for name, kind in FIGURES.items()],
         f"{R}/comparison.csv",
         CARDS,
         f"{R}/report/index.html",

@@ -41,7 +41,7 @@ SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "com
 
 @dataclass(frozen=True)
 class Step:
-    """One job or stage: its step (rule, stage and subcommand are called the same), command, files and settings."""
+    """One job or stage: its step (the subcommand; stages are called the same), command, files and settings."""
 
     step: str
     command: str
@@ -80,7 +80,7 @@ def snakemake_jobs(root: Path, overlays: tuple[Path, ...] = ()) -> list[Step]:
         jobs = [job for job in dag.workflow_api._workflow.dag.jobs if job.rule.name != "all"]
         return [
             Step(
-                step=job.rule.name,
+                step=job.shellcmd.split()[job.shellcmd.split().index("covidqu") + 1],
                 command=REDIRECTION.sub("", " ".join(job.shellcmd.split())),
                 deps=frozenset(map(str, job.input)),
                 outs=frozenset(map(str, job.output)),

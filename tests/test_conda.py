@@ -54,6 +54,9 @@ def test_steps_run_inside_their_environments(tmp_path: Path) -> None:
     raw = yaml.safe_load((ROOT / "workflow/overlays/demo.yaml").read_text())
     few = {"Train": [4, 2, 2], "Val": [2, 1, 1], "Test": [4, 2, 2]}
     raw["download"]["phantom"] = {"lung": few, "infection": few}
+    runs = yaml.safe_load((ROOT / "params.yaml").read_text())["runs"]
+    raw |= {"runs": dict.fromkeys(runs), "explain": [], "baselines": {}}  # tables are made of what there is
+    raw["runs"]["unet-roi-lung"] = {"model": {"width": 4}, "image_px": 32, "epochs": 1, "batch": 2}
     (tree / "tiny.yaml").write_text(yaml.safe_dump(raw))
     (base / "bin").mkdir(parents=True)
     script = base / "bin" / "conda"

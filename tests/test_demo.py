@@ -79,7 +79,7 @@ def test_the_page_and_snakemakes_own_report_are_made(demo: tuple[Path, str]) -> 
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     report = (folder / "report.html").read_text()
-    for words in ("Settings: DEMO on synthetic phantoms: reduced", "comparison.csv", "unetpp-b3"):
+    for words in ("DEMO on synthetic phantoms: reduced", "comparison.csv", "unetpp-b3"):
         assert words in report
 
 

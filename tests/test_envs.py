@@ -43,13 +43,13 @@ def pins(file: Path) -> dict[str, str]:
 
 
 def steps_by_environment() -> dict[str, set[str]]:
-    """Environment -> rules that name it."""
+    """Environment -> steps whose rules name it."""
     found: dict[str, set[str]] = {}
     for file in (ROOT / "workflow/rules").glob("*.smk"):
-        for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^ *rule\b", file.read_text(), flags=re.MULTILINE)[1:]:
             named = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', block)
             assert named, f"{file.name}: a rule without conda: {block.splitlines()[0]}"
-            found.setdefault(named.group(1), set()).add(block.split(":")[0])
+            found.setdefault(named.group(1), set()).update(re.findall(r"python -m covidqu (\w+)", block))
     return found
 
 

@@ -94,7 +94,7 @@ def jobs(output: str) -> set[str]:
     """`rule@run` (or `rule`) of each job in Snakemake's output."""
     found = set()
     for block in re.split(r"^(?:local)?rule ", output, flags=re.MULTILINE)[1:]:
-        name = block.split(":")[0]
+        name = re.sub("^(tables|figures)_.*", r"\1", block.split(":")[0])
         wildcard = re.search(r"^    wildcards: (?:run|source)=([\w-]+)$", block, flags=re.MULTILINE)
         found.add(f"{name}@{wildcard.group(1)}" if wildcard else name)
     return found - {"all"}

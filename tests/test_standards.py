@@ -22,6 +22,7 @@ from synthetic_runs import settings, write_architectures, write_data, write_run
 
 from covidqu.config.params import Params, load
 from covidqu.evaluate.scores import read_scores
+from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
 from covidqu.standards.cards import cards
 from covidqu.standards.checklist import Checklist, checklist, claim
@@ -302,8 +303,11 @@ def test_the_citation_has_what_the_format_wants() -> None:
     assert cff["cff-version"] == "1.2.0" and cff["type"] in ("software", "dataset")
     for reference in cff["references"]:
         assert reference.keys() >= {"type", "title", "authors"}
-        assert re.fullmatch(r"10\.\d{4,9}/\S+", reference["doi"])
+        assert re.fullmatch(r"10\.\d{4,9}/\S+", reference.get("doi", "10.1234/none"))
         assert all(author.keys() <= {"family-names", "given-names", "name", "orcid"} for author in reference["authors"])
+    named = " ".join(reference.get("notes", "") for reference in cff["references"])
+    for system in SYSTEMS:
+        assert f"paper {paper(system).paper}, {system}" in named
     assert cff["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 

@@ -28,7 +28,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
     shell = [b.removeprefix("bash\n").replace("\\\n", " ") for b in blocks if b.startswith("bash\n")]
     run, test = (" ".join(block.split()).split(" && ") for block in shell[:2])
     assert run[-1] == "uv run snakemake --cores 2 --configfile workflow/overlays/demo.yaml"
-    assert test[-1] == "uv run pytest"
+    assert test[-1] == "uv run pytest -n 2 --dist loadfile"
     script = (ROOT / ".ci" / "run").read_text()
     for command in test:
         assert command in script, f"README's test command has `{command}`, .ci/run has not"

@@ -27,7 +27,8 @@ from covidqu.config.params import Params, canonical
 from covidqu.config.training import Run
 from covidqu.data.dataset import LABELS, Batch, Statistics
 from covidqu.files import write_text
-from covidqu.launch import keep_freed_memory, launch, seed_all
+from covidqu.launch import launch, seed_all
+from covidqu.memory import keep_freed_memory
 from covidqu.optimization import freeze
 from covidqu.predict import forward
 from covidqu.systems.base import build

@@ -1,9 +1,7 @@
 """Devices, precision and seeds of a training process, decided once and the same way on every machine."""
 
-import ctypes
 import os
 import random
-import sys
 
 import cv2
 import numpy as np
@@ -11,8 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from covidqu.config.training import Run
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
+from covidqu.memory import keep_freed_memory
 
 
 def launch(run: Run) -> Fabric:
@@ -42,16 +39,6 @@ def launch(run: Run) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def keep_freed_memory() -> None:
-    """Have the C library use freed memory again, where it would give large blocks back to the system each time and
-    have them zeroed anew: a tenth of the time of a network on the CPU. Without glibc nothing changes.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(M_TOP_PAD, 2**28)
 
 
 def seed_all(seed: int, epoch: int, rank: int) -> int:

@@ -23,7 +23,7 @@ from covidqu.data.dataset import (
 )
 from covidqu.data.index import open_packed, pack_mask
 from covidqu.files import replacing, sha256
-from covidqu.launch import keep_freed_memory
+from covidqu.memory import keep_freed_memory
 from covidqu.systems.base import System, build, load_weights, prepare
 
 FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before

@@ -10,12 +10,12 @@ CODE = {
     "roi_predicted": "config/base config/data data/index data/roi files",
     "initial": "files initial",
     "train": "card config/base config/data config/models config/training data/augment data/dataset data/filters data/index files "
-    "launch losses optimization systems/base train",
-    "predict": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index files launch "
+    "launch losses memory optimization systems/base train",
+    "predict": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index files memory "
     "predict systems/base",
     "validate": "config/base config/data config/evaluation config/models config/training data/augment data/dataset data/filters data/index "
     "evaluate/boundary evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics "
-    "files launch predict systems/base validate",
+    "files memory predict systems/base validate",
     "score": "config/base config/data config/evaluation data/index evaluate/boundary "
     "evaluate/classification evaluate/predictions evaluate/protocols evaluate/quality evaluate/scores evaluate/statistics files",
     "explain": "config/base config/data config/models config/training data/augment data/dataset data/filters data/index explain files "
@@ -26,7 +26,7 @@ CODE = {
     "architectures": "architectures config/base config/baselines config/data config/evaluation config/params config/models config/training files "
     "systems/base",
     "cost": "architectures card config/base config/baselines config/data config/evaluation config/models config/params config/training "
-    "cost data/augment data/dataset data/filters data/index files launch losses optimization predict systems/base train",
+    "cost data/augment data/dataset data/filters data/index files launch losses memory optimization predict systems/base train",
     "tables": f"{REPORT_CODE} data/index",
     "figures": f"{REPORT_CODE} data/filters data/index",
     "cards": f"{REPORT_CODE} data/index data/layout standards/cards standards/croissant standards/data_card "

@@ -3,6 +3,7 @@ from covidqu.config.training import deviations
 from covidqu.report.published import SYSTEMS, paper
 
 PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
+FIGURES = targets.figures(PARAMS)
 REPORT = pick(config, "anchor", "runs", "full_runs", "ablations", "baselines", "evaluate", "report")
 READINGS = "src/covidqu/report/readings.yaml"
 DESCRIPTION = [
@@ -117,48 +118,62 @@ rule cost:
         "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
 
 
-# All in one process: a table takes less time than the start of Python.
-rule tables:
-    input:
-        union(table_files, targets.tables(PARAMS)),
-        PUBLISHED,
-        READINGS,
-        code=code("tables"),
-    output:
-        [listed("table", name, "csv", targets.table_inputs(name, PARAMS)) for name in targets.tables(PARAMS)],
-        expand(f"{R}/tables/{{table}}.md", table=targets.tables(PARAMS)),
-    log:
-        f"logs/{R}/tables.log",
-    benchmark:
-        f"logs/{R}/tables.bench.tsv"
-    conda:
-        "../envs/report.yaml"
-    params:
-        values=REPORT,
-    shell:
-        "python -m covidqu tables --data {D} --results {R} --out {R}/tables 2>&1 | tee {log} >&2"
+def by_system(names):
+    """System, `common` or `audit` -> its tables or figures."""
+    return {
+        system: [n for n in names if n.startswith(f"{system}/")] for system in sorted({n.split("/")[0] for n in names})
+    }
 
 
-rule figures:
-    input:
-        union(figure_files, targets.figures(PARAMS)),
-        PUBLISHED,
-        code=code("figures"),
-    output:
-        [
-            listed("figure", name, suffix, targets.figure_inputs(name, PARAMS))
-            for name, suffix in targets.figures(PARAMS).items()
-        ],
-    log:
-        f"logs/{R}/figures.log",
-    benchmark:
-        f"logs/{R}/figures.bench.tsv"
-    conda:
-        "../envs/report.yaml"
-    params:
-        values=REPORT,
-    shell:
-        "python -m covidqu figures --data {D} --results {R} --out {R}/figures 2>&1 | tee {log} >&2"
+# One process for all of a system: a table takes less time than the start of Python.
+for part, names in by_system(targets.tables(PARAMS)).items():
+
+    rule:
+        name:
+            f"tables_{part.replace('-', '_')}"
+        input:
+            union(table_files, names),
+            PUBLISHED,
+            READINGS,
+            code=code("tables"),
+        output:
+            [listed("table", name, "csv", targets.table_inputs(name, PARAMS)) for name in names],
+            expand(f"{R}/tables/{{table}}.md", table=names),
+        log:
+            f"logs/{R}/tables/{part}.log",
+        benchmark:
+            f"logs/{R}/tables/{part}.bench.tsv"
+        conda:
+            "../envs/report.yaml"
+        params:
+            values=REPORT,
+            names=names,
+        shell:
+            "python -m covidqu tables {params.names} --data {D} --results {R} --out {R}/tables 2>&1 | tee {log} >&2"
+
+
+for part, names in by_system(FIGURES).items():
+
+    rule:
+        name:
+            f"figures_{part.replace('-', '_')}"
+        input:
+            union(figure_files, names),
+            PUBLISHED,
+            code=code("figures"),
+        output:
+            [listed("figure", name, FIGURES[name], targets.figure_inputs(name, PARAMS)) for name in names],
+        log:
+            f"logs/{R}/figures/{part}.log",
+        benchmark:
+            f"logs/{R}/figures/{part}.bench.tsv"
+        conda:
+            "../envs/report.yaml"
+        params:
+            values=REPORT,
+            names=names,
+        shell:
+            "python -m covidqu figures {params.names} --data {D} --results {R} --out {R}/figures 2>&1 | tee {log} >&2"
 
 
 rule comparison:
@@ -226,7 +241,7 @@ rule page:
         run_files(RUNS),
         [*PACKED, *DESCRIPTION],
         expand(f"{R}/tables/{{table}}.{{kind}}", table=targets.tables(PARAMS), kind=["csv", "md"]),
-        [f"{R}/figures/{name}.{kind}" for name, kind in targets.figures(PARAMS).items()],
+        [f"{R}/figures/{name}.{kind}" for name, kind in FIGURES.items()],
         f"{R}/comparison.csv",
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),

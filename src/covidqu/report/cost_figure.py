@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
 from covidqu.report.cost_table import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
@@ -49,6 +50,9 @@ def cost_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
         for point in found:
             _draw(axes, point, point.costs[place])
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.margins(x=0.12)
         axes.set_xlabel(words[place])
     places[0].set_ylabel("mean infection Dice, COVID-19 images")
