@@ -6,6 +6,7 @@ Works on a phantom data set that it makes itself; each figure is the median of `
 """
 
 import argparse
+import multiprocessing
 import tempfile
 import time
 import zipfile
@@ -21,16 +22,18 @@ from covidqu.config.data import Phantom
 from covidqu.config.evaluation import Bootstrap
 from covidqu.config.params import load
 from covidqu.data import augment
-from covidqu.data.dataset import Examples, batches, in_sequence
+from covidqu.data.dataset import LABELS, Examples, batches, in_sequence, intensity_statistics
 from covidqu.data.index import open_packed
 from covidqu.data.pack import pack
 from covidqu.data.phantom import write_phantom
 from covidqu.evaluate.scores import block_scores
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.losses import total_loss
+from covidqu.memory import keep_freed_memory
 from covidqu.systems.base import build, prepare
 
 REPEATS = 5
+STEPS: list[Callable[[bool], None]] = []  # of a child process: the step that it repeats
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -110,28 +113,52 @@ def reading(archive: Path, folder: Path) -> list[str]:
 
 
 def training(folder: Path) -> list[str]:
-    """A training step of the reduced U-Net in 32 bit and in bfloat16."""
-    run = load([ROOT / "params.yaml", ROOT / "workflow/overlays/lite.yaml"]).run("unet-roi-infection")
+    """A training step of the reduced U-Net in 32 bit and in bfloat16, and of our network with memory asked for anew."""
+    step, subject = training_step(folder, "unet-roi-infection"), "training step, U-Net 16, 128 px"
+    both = compare(subject, 16, ("float32", lambda: step(False)), ("bfloat16", lambda: step(True)))
+    start = multiprocessing.get_context("spawn").Pool  # what the C library was told once holds for its process
+    with start(1, begin, (folder, False)) as anew, start(1, begin, (folder, True)) as kept:
+        ways = [("fresh and filled", lambda: anew.apply(again)), ("kept", lambda: kept.apply(again))]
+        return [both, compare("memory of a training step, `reference`, 128 px", 16, *ways)]
+
+
+def training_step(folder: Path, name: str) -> Callable[[bool], None]:
+    """A step of a run of `lite` on sixteen images, with autocast or without."""
+    run = load([ROOT / "params.yaml", ROOT / "workflow/overlays/lite.yaml"]).run(name)
     data = open_packed(folder)
-    batch = Examples(data, data.rows("infection"), np.full((1, 8192), 255, np.uint8), run.image_px).batch(
-        np.arange(16), None
-    )
-    model = build(run.model, run.tasks).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(model.parameters())
-    targets = {"infection": torch.from_numpy(batch.infection).unsqueeze(1)}
+    every = Examples(data, data.rows("infection"), np.full((1, 8192), 255, np.uint8), run.image_px)
+    batch, targets = every.batch(np.arange(16), None), dict[str, torch.Tensor]()
+    model = build(run.model, run.tasks, run.image_px).to(memory_format=torch.channels_last).train()
+    optimizer, statistics = torch.optim.Adam(model.parameters()), intensity_statistics(run, every)
+    for task in run.masks:
+        targets[task] = torch.from_numpy(batch.target(task)).unsqueeze(1)
+    label = torch.from_numpy(batch.label)
+    if run.class_map:
+        targets["class"] = torch.tensor([run.class_map.get(name, -1) for name in LABELS])[label]
 
     def step(enabled: bool) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            logits = model(prepare(torch.from_numpy(batch.image), model.channels, run.normalise))
-        total_loss(run.loss, logits, targets, {"infection": 1.0}).backward()
+            logits = model(prepare(torch.from_numpy(batch.image), model.channels, statistics))
+        total_loss(run.loss, logits, targets, dict.fromkeys(run.masks, 1.0), label).backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    return [
-        compare(
-            "training step, U-Net 16, 128 px", 16, ("float32", lambda: step(False)), ("bfloat16", lambda: step(True))
-        )
-    ]
+    return step
+
+
+def begin(folder: Path, keep: bool) -> None:
+    """A process that trains as runs do, or as they would if memory were left to the defaults."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = not keep
+    if keep:
+        keep_freed_memory()
+    STEPS.append(training_step(folder, "reference"))
+
+
+def again() -> None:
+    """One step in such a process."""
+    STEPS[0](False)
 
 
 def scoring(folder: Path) -> list[str]:
