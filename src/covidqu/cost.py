@@ -89,7 +89,7 @@ def measured(file: Path) -> dict[str, Any]:
 
 def identity(run: Run, kind: str) -> str:
     """Hash of the settings and the code that decide on a count or a speed, and of PyTorch's version."""
-    modules = ["cost", "predict", "train", *DECISIVE, f"systems.{run.model.system}"]
+    modules = ["cost", "memory", "predict", "train", *DECISIVE, f"systems.{run.model.system}"]
     code = [inspect.getsource(import_module(f"covidqu.{name}")) for name in modules]
     return hashlib.sha256(canonical([kind, deciding(run, kind), torch.__version__, code]).encode()).hexdigest()[:16]
 
