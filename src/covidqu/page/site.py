@@ -25,7 +25,10 @@ from covidqu.report.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.sources import Sources
 
 OF_OURS = ("common/ablations", "common/worst-cases")  # tables and figures of our system alone: on its page
-WITH_OURS = ("common/cross-system", "common/pairwise", "common/severity", "common/calibration", "common/cost")
+WITH_OURS = (
+    *("common/cross-system", "common/pairwise", "common/severity", "common/calibration"),
+    *("common/cost", "common/budget"),
+)
 ELSEWHERE = ("common/overview", "common/data", "common/leakage", *OF_OURS)  # what has a place on another page
 
 

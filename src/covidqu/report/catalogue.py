@@ -66,6 +66,7 @@ STATIC_TABLES = {  # name: runs that the table reports on
     **dict.fromkeys(ONE_SEED, HEADLINES),
     "common/references": (),
     "common/cost": (),
+    "common/budget": (),
     "common/param-counts": (),
     "common/published-consistency": (),
     "common/printed-gap": (),
@@ -102,6 +103,7 @@ STATIC_FIGURES = {  # name: suffix of the file, runs without which there is no f
     "common/reliability": ("svg", HEADLINES),
     "common/dice-by-area": ("svg", HEADLINES),
     "common/cost": ("svg", HEADLINES),
+    "common/budget": ("svg", HEADLINES),
     "common/worst-cases": ("png", (OURS,)),
 }
 WITH_DATA = (
@@ -127,7 +129,7 @@ ONLY_ARCHITECTURES = WITH_ARCHITECTURES[2:]  # figures that read nothing of a ru
 WITH_EXPLAIN = ("audit/000-mask-channel", "cbam-mtl/figure-4")
 WITH_CAMS = ("cbam-mtl/figure-4",)
 ABLATIONS = "common/ablations"  # table and figure, on Val images
-COST = "common/cost"  # table and figure
+COST, BUDGET = "common/cost", "common/budget"  # tables and figures
 MASK, CLASS = "infection", "class"
 WITH_REFERENCES = {
     "swin-dual/table-4": Place((CLASS,), SWIN[:1]),

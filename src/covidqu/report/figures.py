@@ -18,6 +18,7 @@ from covidqu.config.params import Params
 from covidqu.files import replacing
 from covidqu.report import (
     ablations,
+    budget,
     cam_panels,
     mask_panels,
     panels,
@@ -208,6 +209,9 @@ DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
     ),
     "common/worst-cases": lambda sources, _, runs: worst_cases.worst_panels(
         sources, "COVID-19 test images that our system marks worst", runs
+    ),
+    "common/budget": lambda sources, _, runs: budget.budget_figure(
+        sources, "Infection Dice on validation images against the cost of training until then", runs
     ),
     "common/cost": lambda sources, _, runs: cost_figure(sources, "Infection Dice against what it costs", runs),
     "common/ablations": lambda sources, _, runs: ablations.effects(

@@ -176,6 +176,7 @@ REMARKS = {
         "part helps where Dice rises and where this share falls.",
         "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
         "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
+        "Rows `chance of training` are no part: the same settings with another seed, as far apart as chance puts them.",
         "Val also chose the epoch of each run, which flatters its values; parts are chosen here, so that Test is not.",
         SOURCES,
     ],
@@ -202,6 +203,13 @@ REMARKS = {
         "thread) that does nothing else. Minutes as it ran are from the cards, under whatever load there was. Both "
         "include the runs whose weights a run starts from; ImageNet weights cost nothing here.",
         ONE_TRAINING,
+    ],
+    "common/budget": [
+        "Dice while training: the mean over Val images with infection, at the run's own side, one image at a time, "
+        "without the mirror image. Test images are not in it. Costs include the runs whose weights a run starts from, "
+        "minutes those of its training steps as in `common/cost`.",
+        "Rates that fall along a cosine are still high in the middle of a run: a training that is planned to end "
+        "there would be better. Runs of `deduplicated` leave out the Val images that duplicate a test image.",
     ],
     "common/param-counts": ["Equal counts do not prove equal networks: shifts, heads and wiring have no parameters."],
     "common/published-consistency": [

@@ -14,6 +14,7 @@ The names and lists are in `catalogue`.
 from covidqu.config.params import Params
 from covidqu.report.catalogue import (
     ABLATIONS,
+    BUDGET,
     COST,
     ONE_SEED,
     ONLY_ARCHITECTURES,
@@ -53,6 +54,8 @@ def table_inputs(name: str, params: Params) -> list[str]:
     _known(name, tables(params), "table")
     if name in ("common/leakage", COST):
         return lineage(params, params.base_runs)
+    if name == BUDGET:
+        return lineage(params, trained_on_infection(params))
     if name == "common/protocols":
         return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
     if name == "common/calibration":
@@ -62,6 +65,11 @@ def table_inputs(name: str, params: Params) -> list[str]:
     if name in ONE_SEED:
         return lineage(params, _present(params, STATIC_TABLES[name]))
     return lineage(params, with_seeds(params, STATIC_TABLES[name]))
+
+
+def trained_on_infection(params: Params) -> list[str]:
+    """Base runs with an infection mask that were trained at all."""
+    return [run for run in params.base_runs if "infection" in params.run(run).tasks and params.run(run).epochs]
 
 
 def calibrated(params: Params) -> list[str]:
@@ -77,7 +85,7 @@ def figure_inputs(name: str, params: Params) -> list[str]:
             return [run]
     if name in ONLY_ARCHITECTURES:
         return []
-    if name == ABLATIONS:
+    if name in (ABLATIONS, BUDGET):
         return table_inputs(name, params)
     if name == COST:
         return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
@@ -151,7 +159,7 @@ def needs_architectures(name: str) -> bool:
 
 def needs_cost(name: str) -> bool:
     """Whether it reads cost.json."""
-    return name == COST
+    return name in (COST, BUDGET)
 
 
 def lineage(params: Params, names: list[str]) -> list[str]:
