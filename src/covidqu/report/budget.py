@@ -89,7 +89,7 @@ def budget_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
     for run in named:
         if reason := why_no_path(sources, run) or why_no_cost(sources, run):
             raise ValueError(f"{sources.results}: {reason}; run the steps `train` and `cost`")
-    drawn = Figure(figsize=(10, 6.4), layout="constrained")
+    drawn = Figure(figsize=(12, 7.2), layout="constrained")
     axes = drawn.subplots()
     others = [run for run in trained_on_infection(params) if run not in named]
     for run in [*others, *named]:
