@@ -341,6 +341,16 @@ def test_address_restores_the_state(html: Path, opened: Open) -> None:
     expect(again.locator("#detail")).to_be_hidden()
 
 
+def test_address_is_bare_where_nothing_is_chosen(html: Path, opened: Open) -> None:
+    page = opened(html)
+    matching(page, "17 of 17 images")
+    assert page.url == html.resolve().as_uri()
+    page.locator("[name=sort]").select_option("wrong")
+    expect(page).to_have_url(re.compile(r"#sort=wrong$"))
+    page.locator("[name=sort]").select_option(index=0)
+    expect(page).to_have_url(html.resolve().as_uri())
+
+
 def test_near_duplicate_names_its_counterpart(made: tuple[Params, Path], html: Path, opened: Open) -> None:
     index = open_packed(made[1] / "data" / "packed").index
     case = index["id"][test_rows(index)[0]].removeprefix("infection/Test/")

@@ -73,6 +73,11 @@ function address() {
   return fields.toString();
 }
 
+function remember() { // the choices in the address, nothing where all is as at the start
+  const fields = address();
+  history.replaceState(null, "", fields ? `#${fields}` : location.href.split("#")[0]);
+}
+
 function restore() {
   const fields = new URLSearchParams(location.hash.slice(1));
   for (const name of names()) put(name, fields.get(name) ?? start[name]);
@@ -149,7 +154,7 @@ async function update() {
   if (missing) by("count").textContent = missing;
   if (missing || mine !== turn) return;
   matches = sorted();
-  history.replaceState(null, "", `#${address()}`);
+  remember();
   summary();
   [by("detail").hidden, by("gallery").hidden] = [open < 0, open >= 0];
   if (open >= 0) return detail();
@@ -235,7 +240,7 @@ function chosen(event) {
   if (event.target.name === "a") suit();
   if (event.target.name !== "layer") return update();
   look();
-  return history.replaceState(null, "", `#${address()}`);
+  return remember();
 }
 
 function begin(data) {
