@@ -22,15 +22,15 @@ from covidqu.config.data import Phantom
 from covidqu.config.evaluation import Bootstrap
 from covidqu.config.params import load
 from covidqu.data import augment
-from covidqu.data.dataset import LABELS, Examples, batches, in_sequence, intensity_statistics
+from covidqu.data.batches import LABELS, Examples, batches, in_sequence, intensity_statistics
 from covidqu.data.index import open_packed
-from covidqu.data.pack import pack
-from covidqu.data.phantom import write_phantom
 from covidqu.evaluate.scores import block_scores
 from covidqu.evaluate.statistics import bootstrap_mean
-from covidqu.losses import total_loss
-from covidqu.memory import keep_freed_memory
+from covidqu.ingest.pack import pack
+from covidqu.ingest.phantom import write_phantom
 from covidqu.systems.base import build, prepare
+from covidqu.training.losses import total_loss
+from covidqu.training.memory import keep_freed_memory
 
 REPEATS = 5
 STEPS: list[Callable[[bool], None]] = []  # of a child process: the step that it repeats

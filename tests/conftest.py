@@ -27,7 +27,7 @@ def phantom_config() -> Phantom:
 
 @pytest.fixture(scope="session")
 def phantom_archive(tmp_path_factory: pytest.TempPathFactory, phantom_config: Phantom) -> Path:
-    from covidqu.data.phantom import write_phantom
+    from covidqu.ingest.phantom import write_phantom
 
     path = tmp_path_factory.mktemp("archive") / "phantom.zip"
     write_phantom(path, phantom_config)
@@ -37,7 +37,7 @@ def phantom_archive(tmp_path_factory: pytest.TempPathFactory, phantom_config: Ph
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> Path:
-    from covidqu.data.pack import pack
+    from covidqu.ingest.pack import pack
 
     folder = tmp_path_factory.mktemp("packed") / "packed"
     pack(phantom_archive, folder)

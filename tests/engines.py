@@ -1,41 +1,20 @@
-"""What both engines would run, and what the steps import: the material of the agreement tests.
+"""What both engines would run: one `Step` per Snakemake job or DVC stage of a repository."""
 
-Enters: a repository's root. Leaves: one `Step` per Snakemake job or DVC stage, and import closures found by AST.
-"""
-
-import ast
 import contextlib
 import io
 import json
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from covidqu.imports import imported
+
 REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
-STEP_MODULES = {  # what the subcommands of commands.py import
-    "download": "data.archive",
-    "pack": "data.pack",
-    "audit": "data.audit",
-    "split": "data.split",
-    "roi": "data.roi",
-    "roi_predicted": "data.roi",
-    "initial": "initial",
-    "train": "train",
-    "predict": "predict",
-    "explain": "explain",
-    "validate": "validate",
-    "score": "evaluate.scores",
-    "baseline": "baselines",
-    "architectures": "architectures",
-    "cost": "cost",
-    "tables": "report.tables",
-    "figures": "report.figures",
-    "comparison": "report.comparison",
-    "cards": "standards.cards",
-    "page": "page.site",
-}
+# subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository
+NO_RULES = {"check", "readme", "systems", "tolerances", "crate", "claim"}
 SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
 
 
@@ -114,51 +93,7 @@ def dvc_stages(root: Path) -> list[Step]:
         return found
 
 
-def module_file(root: Path, module: str) -> Path | None:
-    """File of `covidqu.<...>`; None where that name is not a module (but a function, say)."""
-    base = root / "src" / Path(*module.split("."))
-    for file in (base.with_suffix(".py"), base / "__init__.py"):
-        if file.is_file():
-            return file
-    return None
-
-
-def imported(file: Path) -> set[str]:
-    """Names of all modules that a file imports, also inside functions; `from a import b` gives a and a.b."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{file}: relative imports are not followed"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
-
-
-def has_code(file: Path) -> bool:
-    """Whether a file holds more than a docstring."""
-    return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
-
-
-def closure(root: Path, module: str) -> set[str]:
-    """Paths (relative to root) of the modules of `covidqu` that `module` imports, itself included."""
-    waiting, seen = [module], set()
-    while waiting:
-        name = waiting.pop()
-        parents = {name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)}
-        for candidate in {name, *parents}:
-            file = module_file(root, candidate)
-            if file is None or file in seen:
-                continue
-            seen.add(file)
-            waiting += [found for found in imported(file) if found.split(".")[0] == "covidqu"]
-    kept = {file for file in seen if file.name != "__init__.py" or has_code(file)}
-    return {file.relative_to(root).as_posix() for file in kept}
-
-
-def third_party(root: Path, files: set[str]) -> set[str]:
+def third_party(files: Iterable[Path]) -> set[str]:
     """Top-level names imported by these files that are neither ours nor Python's."""
-    import sys
-
-    names = {name.split(".")[0] for file in files for name in imported(root / file)}
+    names = {name.split(".")[0] for file in files for name in imported(file)}
     return names - {"covidqu"} - set(sys.stdlib_module_names)

@@ -13,9 +13,9 @@ from synthetic_runs import settings
 from covidqu.config.data import Phantom
 from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
-from covidqu.data.pack import pack
-from covidqu.data.phantom import write_phantom
 from covidqu.evaluate.scores import score
+from covidqu.ingest.pack import pack
+from covidqu.ingest.phantom import write_phantom
 from covidqu.page import cases, pages, site
 from covidqu.report.sources import Sources
 

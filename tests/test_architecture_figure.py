@@ -8,7 +8,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
-from covidqu.architectures import architectures
 from covidqu.config.params import Params, load
 from covidqu.report.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
 from covidqu.report.catalogue import ABLATIONS, STATIC_FIGURES
@@ -16,6 +15,7 @@ from covidqu.report.figures import DRAWN, draw, figure
 from covidqu.report.published import SHOWN
 from covidqu.report.sources import Sources
 from covidqu.report.targets import needs_architectures
+from covidqu.steps.architectures import architectures
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [name for name in STATIC_FIGURES if needs_architectures(name)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from covidqu import architectures
 from covidqu.config.params import Params, check, load, merge, read
+from covidqu.steps import architectures
 from covidqu.systems.base import build
 
 ROOT = Path(__file__).resolve().parent.parent

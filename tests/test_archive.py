@@ -22,8 +22,8 @@ import yaml
 from kaggle_server import Answer, KaggleServer
 
 from covidqu.config.data import Download, Kaggle
-from covidqu.data import kaggle, kaggle_client
-from covidqu.data.archive import download
+from covidqu.ingest import kaggle, kaggle_client
+from covidqu.ingest.archive import download
 
 ROOT = Path(__file__).resolve().parent.parent
 CHUNK = kaggle.CHUNK

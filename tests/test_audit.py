@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Phantom
-from covidqu.data import pairs as pairs_module
-from covidqu.data.audit import PAPERS, audit
 from covidqu.data.index import Packed, open_packed
-from covidqu.data.pairs import find_pairs, near_pairs, thumbnails
-from covidqu.data.phantom import planted
+from covidqu.ingest import pairs as pairs_module
+from covidqu.ingest.audit import PAPERS, audit
+from covidqu.ingest.pairs import find_pairs, near_pairs, thumbnails
+from covidqu.ingest.phantom import planted
 
 
 def settings(**changes: object) -> Audit:

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from skimage.measure import label as components
 from skimage.measure import regionprops
 
-from covidqu.baselines import baseline
 from covidqu.cli import main
 from covidqu.config.baselines import Baseline, MaskShape, MeanMap, Picture, Trivial
 from covidqu.config.params import check, load, read
@@ -20,7 +19,8 @@ from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, open_
 from covidqu.evaluate import classification, protocols
 from covidqu.evaluate.scores import read_scores
 from covidqu.report.references import under
-from covidqu.shortcuts import averaged, features, fit, shape
+from covidqu.steps.baselines import baseline
+from covidqu.steps.shortcuts import averaged, features, fit, shape
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ("COVID-19", "Non-COVID", "Normal")

@@ -10,13 +10,13 @@ from matplotlib.text import Text
 from synthetic_runs import cell, settings, write_cost, write_run
 from torch import Tensor, nn
 
-from covidqu import cost
 from covidqu.config.params import Params
 from covidqu.report import targets
 from covidqu.report.cost_table import deployed_with, images_seen, init_chain, training_minutes
 from covidqu.report.figures import figure
 from covidqu.report.sources import Sources
 from covidqu.report.tables import build
+from covidqu.steps import cost
 
 KEPT = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted", "reference")
 SPEEDS = ("inference", "training")

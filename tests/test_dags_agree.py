@@ -76,7 +76,7 @@ def test_the_comparison_sees_every_step(jobs: list[Step], copy: Path):
     train = next(job for job in jobs if job.step == "train" and "unet-roi-infection/" in str(job.outs))
     assert json.loads(train.params).keys() == {"anchor", "runs.unet-roi-infection"}
     assert train.command.startswith("python -m covidqu train unet-roi-infection --packed data/packed")
-    assert {"src/covidqu/train.py", "src/covidqu/systems/unet_roi.py", "data/roi/ground-truth.npy"} <= train.deps
+    assert {"src/covidqu/steps/train.py", "src/covidqu/systems/unet_roi.py", "data/roi/ground-truth.npy"} <= train.deps
 
 
 def test_all_asks_for_everything_that_dvc_keeps(copy: Path):
@@ -93,7 +93,7 @@ def test_all_asks_for_everything_that_dvc_keeps(copy: Path):
         ("      - ${paths.data}/audit/audit.json\n    params: [split]", "    params: [split]", "audit/audit.json"),
         ("      - ${paths.data}/packed/index.parquet\n\n  audit:", "\n  audit:", "no Snakemake job has its outputs"),
         ('params: [anchor, "runs.${key}"]', 'params: ["runs.${key}"]', "params: "),
-        ("        - src/covidqu/losses.py\n", "", "src/covidqu/losses.py"),
+        ("        - src/covidqu/training/losses.py\n", "", "src/covidqu/training/losses.py"),
         ("        - src/covidqu/systems/${item.model.system}.py\n", "", "src/covidqu/systems/unet_roi.py"),
         ("    foreach: ${roi.predicted}\n", "    foreach: []\n", "no DVC stage has its outputs"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from covidqu.config.training import BrightnessContrast
 from covidqu.data import augment
-from covidqu.data.dataset import Examples, batches, in_sequence, load_roi, order, split_rows
+from covidqu.data.batches import Examples, batches, in_sequence, load_roi, order, split_rows
 from covidqu.data.index import open_packed, unpack_mask
 
 WHOLE = np.full((1, 8192), 255, np.uint8)

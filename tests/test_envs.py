@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines import STEP_MODULES, closure, third_party
+from engines import NO_RULES, third_party
 from packaging.markers import Marker
+
+from covidqu.imports import closure, step_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVS = {path.stem: path for path in [*sorted((ROOT / "workflow/envs").glob("*.yaml")), ROOT / "environment.yml"]}
+PACKAGE = ROOT / "src/covidqu"
+COMMANDS = PACKAGE / "commands.py"
 PYTHON = "3.11"  # of every environment
 
 
@@ -56,7 +60,7 @@ def steps_by_environment() -> dict[str, set[str]]:
 def test_every_step_has_an_environment():
     found = steps_by_environment()
     assert found.keys() == ENVS.keys() - {"environment"}
-    assert set().union(*found.values()) == set(STEP_MODULES)
+    assert set().union(*found.values()) == step_modules().keys() - NO_RULES
 
 
 @pytest.mark.parametrize("name", ENVS)
@@ -67,14 +71,13 @@ def test_versions_are_the_locked_ones(name: str):
 @pytest.mark.parametrize("name", sorted(ENVS.keys() - {"environment"}))
 def test_environment_covers_the_imports_of_its_steps(name: str):
     steps = steps_by_environment()[name]
-    files = {"src/covidqu/cli.py", "src/covidqu/commands.py"} | closure(ROOT, "covidqu.config.params")
-    files = files.union(*(closure(ROOT, f"covidqu.{STEP_MODULES[step]}") for step in steps))
+    files = [*closure("config.params", *(step_modules()[step] for step in steps)), PACKAGE / "cli.py", COMMANDS]
     if "train" in steps:  # imported by name
-        files |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "src/covidqu/systems").glob("*.py")}
+        files += (PACKAGE / "systems").glob("*.py")
     held, distributions = pins(ENVS[name]), packages_distributions()
     missing = {
         package
-        for package in third_party(ROOT, files)
+        for package in third_party(files)
         if not {re.sub("[_.]", "-", d.lower()) for d in distributions[package]} & held.keys()
     }
     assert missing == set()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from covidqu import explain
 from covidqu.config.params import check, merge, read
 from covidqu.config.training import Run
-from covidqu.data.dataset import Batch, Examples, split_rows
+from covidqu.data.batches import Batch, Examples, split_rows
 from covidqu.data.index import Packed, open_packed, pack_mask
 from covidqu.systems.base import System, build
 

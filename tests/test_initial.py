@@ -17,7 +17,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders import get_encoder
 
-from covidqu.initial import initial
+from covidqu.steps.initial import initial
 
 ENCODER = "efficientnet-b0"
 
@@ -70,7 +70,7 @@ def run(name: str, out: Path, endpoint: str, cache: Path) -> subprocess.Complete
     """The step in a process of its own: the hub's client reads its settings at import."""
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}
     environment.pop("HF_HUB_OFFLINE", None)
-    code = f"from pathlib import Path; from covidqu.initial import initial; initial({name!r}, Path({str(out)!r}))"
+    code = f"from pathlib import Path; from covidqu.steps.initial import initial; initial({name!r}, Path({str(out)!r}))"
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 

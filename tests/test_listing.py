@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from covidqu.architectures import describe
 from covidqu.config.params import Params, check, merge, read
-from covidqu.listing import listing
+from covidqu.steps.architectures import describe
+from covidqu.steps.listing import listing
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"runs": {"unet-roi-lung": {"model": {"width": 8}}, "swin-dual-lung": {"image_px": 64}}}
@@ -137,7 +137,8 @@ def test_a_broken_description_is_refused(params: Params, tmp_path: Path) -> None
 def test_no_torch_with_a_description(params: Params, results: Path) -> None:
     (results / "params.json").write_text(params.model_dump_json())
     code = (
-        "import sys, json, pathlib; from covidqu.config.params import check; from covidqu.listing import listing; "
+        "import sys, json, pathlib; from covidqu.config.params import check; "
+        "from covidqu.steps.listing import listing; "
         "folder = pathlib.Path(sys.argv[1]); listing(check(json.loads((folder / 'params.json').read_text())), folder); "
         "print('torch' in sys.modules)"
     )

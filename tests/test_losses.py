@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from covidqu.config.training import Bce, Dice
-from covidqu.losses import bce_loss, dice_loss, hard_dice, task_loss, total_loss
+from covidqu.training.losses import bce_loss, dice_loss, hard_dice, task_loss, total_loss
 
 FAR = 40.0  # a logit whose sigmoid is 0 or 1 in float32
 

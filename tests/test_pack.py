@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from covidqu.data.index import IMAGES, INFECTION_MASKS, LUNG_MASKS, open_packed, unpack_mask
-from covidqu.data.layout import natural
-from covidqu.data.pack import pack, perceptual_hash
-from covidqu.data.schema import INDEX_SCHEMA
+from covidqu.ingest.layout import natural
+from covidqu.ingest.pack import pack, perceptual_hash
+from covidqu.ingest.schema import INDEX_SCHEMA
 
 TREE = "Infection Segmentation Data/Infection Segmentation Data"
 COVID = f"{TREE}/Train/COVID-19"

@@ -112,7 +112,7 @@ def test_a_printed_count_without_a_unit_is_refused() -> None:
 
 def test_counts_are_those_of_the_described_networks(params: Params, tmp_path: Path) -> None:
     """The real parts of paper 000 carry the names that the table asks for."""
-    from covidqu.architectures import describe
+    from covidqu.steps.architectures import describe
 
     found = {"swin-dual-lung": describe(params.run("swin-dual-lung"), params.full("swin-dual-lung"))}
     shown = cells(written(params, tmp_path, found), "swin-dual/table-params")

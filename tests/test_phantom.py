@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from covidqu.config.data import CLASSES, SPLITS, Phantom
-from covidqu.data.phantom import planted, write_phantom
+from covidqu.ingest.phantom import planted, write_phantom
 
 TREES = {"infection": "Infection Segmentation Data", "lung": "Lung Segmentation Data"}
 Key = tuple[str, str, str, str, str]  # subset, split, label, kind, stem

@@ -230,7 +230,7 @@ def test_batched_loss_is_the_training_loss() -> None:
     """The mean over batches of the loss itself, with the last batch short, from the stored sums."""
     torch = pytest.importorskip("torch")
     from covidqu.config.training import Bce, Dice
-    from covidqu.losses import task_loss
+    from covidqu.training.losses import task_loss
 
     rng = np.random.default_rng(1)
     logits = torch.from_numpy(rng.normal(0, 3, (7, 1, 8, 8)))

@@ -9,12 +9,12 @@ import pytest
 
 from covidqu.config.data import Audit, Split
 from covidqu.config.params import load
-from covidqu.data.archive import download
-from covidqu.data.audit import audit
 from covidqu.data.index import Packed, open_packed
-from covidqu.data.pack import pack
-from covidqu.data.pairs import leaks, near_pairs, thumbnails
-from covidqu.data.split import split
+from covidqu.ingest.archive import download
+from covidqu.ingest.audit import audit
+from covidqu.ingest.pack import pack
+from covidqu.ingest.pairs import leaks, near_pairs, thumbnails
+from covidqu.ingest.split import split
 
 pytestmark = pytest.mark.realdata
 SETTINGS = Path(__file__).resolve().parent.parent / "params.yaml"

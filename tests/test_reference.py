@@ -15,8 +15,8 @@ from covidqu.config.params import load, merge, read
 from covidqu.config.training import Elastic, Gamma, Run
 from covidqu.data import augment
 from covidqu.data.index import open_packed
-from covidqu.optimization import averaged, optimization
 from covidqu.systems.reference import both
+from covidqu.training.optimization import averaged, optimization
 
 SMALL = {
     "ema": 0.9,

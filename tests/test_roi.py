@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from covidqu.data.index import Packed, open_packed, pack_mask, unpack_mask
-from covidqu.data.roi import contact_sheet, roi, roi_predicted
+from covidqu.ingest.roi import contact_sheet, roi, roi_predicted
 
 
 @pytest.fixture

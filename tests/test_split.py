@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Phantom, Split
-from covidqu.data.audit import audit
 from covidqu.data.index import open_packed
-from covidqu.data.phantom import planted
-from covidqu.data.split import folds, read_pairs, split
+from covidqu.ingest.audit import audit
+from covidqu.ingest.phantom import planted
+from covidqu.ingest.split import folds, read_pairs, split
 
 
 @pytest.fixture(scope="module")

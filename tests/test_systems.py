@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from covidqu.config.models import CbamMtl, Model, ReconMtl, Reference, SwinDual, Task, UnetppB3, UnetRoi
-from covidqu.data.dataset import IMAGENET_MEAN, IMAGENET_STD
-from covidqu.losses import bce_loss, dice_loss, hard_dice
+from covidqu.data.batches import IMAGENET_MEAN, IMAGENET_STD
 from covidqu.systems.base import System, build, load_weights, prepare
+from covidqu.training.losses import bce_loss, dice_loss, hard_dice
 
 
 class SystemContract:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from training import Workplace
 
 from covidqu.data.index import open_packed, unpack_mask
-from covidqu.predict import predict
+from covidqu.steps.predict import predict
 
 
 def same(first: Path, second: Path) -> bool:
@@ -90,7 +90,7 @@ def test_a_state_of_other_settings_is_never_continued(
     workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, fresh = workplace(), workplace(anchor={"seed": 5})
-    monkeypatch.setattr("covidqu.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("covidqu.steps.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         place.train("unet-roi-lung")
     monkeypatch.undo()
@@ -107,11 +107,11 @@ def test_a_state_of_other_code_is_never_continued(
     """After an edit of the network the old weights of a broken-off training must not come back."""
     place = workplace()
     with monkeypatch.context() as patch:
-        patch.setattr("covidqu.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("covidqu.steps.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             place.train("unet-roi-lung")
     assert place.state("unet-roi-lung").is_file()
-    monkeypatch.setattr("covidqu.train.inspect.getsource", lambda module: f"# edited: {module.__name__}")
+    monkeypatch.setattr("covidqu.steps.train.digest", lambda *modules: f"of edited {modules}")
     place.train("unet-roi-lung")
     assert "starting anew" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from training import ROOT, Workplace
 
 from covidqu.config.params import included, load, read
 from covidqu.data.index import open_packed
-from covidqu.losses import LABELS
+from covidqu.training.losses import LABELS
 
 Make = Callable[..., Workplace]
 

@@ -8,11 +8,11 @@ import torch
 
 from covidqu.config.params import Params, load
 from covidqu.config.training import Bce, CrossEntropy, Dice, Mse
-from covidqu.data.dataset import Examples, intensity_statistics, order, trained_on
+from covidqu.data.batches import Examples, intensity_statistics, order, trained_on
 from covidqu.data.index import open_packed, unpack_mask
-from covidqu.losses import LABELS, bce_loss, class_loss, dice_loss, measure, task_loss
-from covidqu.optimization import freeze, optimization
 from covidqu.systems.base import build
+from covidqu.training.losses import LABELS, bce_loss, class_loss, dice_loss, measure, task_loss
+from covidqu.training.optimization import freeze, optimization
 
 ROOT = Path(__file__).resolve().parent.parent
 COVID, NORMAL = LABELS.index("COVID-19"), LABELS.index("Normal")

@@ -14,8 +14,8 @@ from covidqu.config.evaluation import Bootstrap, Evaluate
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate import protocols
 from covidqu.evaluate.scores import read_scores, score
+from covidqu.steps.validate import validate
 from covidqu.systems.base import build
-from covidqu.validate import validate
 
 CONFIG = Evaluate(bootstrap=Bootstrap(resamples=100, confidence=0.95, seed=0), protocol_batch=8)
 REFERENCE = {

@@ -11,9 +11,9 @@ import yaml
 
 from covidqu.config.params import Params, check, merge, read
 from covidqu.data.index import open_packed
-from covidqu.initial import initial
-from covidqu.predict import predict
-from covidqu.train import train
+from covidqu.steps.initial import initial
+from covidqu.steps.predict import predict
+from covidqu.steps.train import train
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {

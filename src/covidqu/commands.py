@@ -22,86 +22,86 @@ def parameter_files(arguments: list[str] | None) -> list[Path]:
 
 
 def download(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.archive import download as step
+    from covidqu.ingest.archive import download as step
 
     return step(a.out, p.download)
 
 
 def pack(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.pack import pack as step
+    from covidqu.ingest.pack import pack as step
 
     return step(a.archive, a.out)
 
 
 def audit(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.audit import audit as step
+    from covidqu.ingest.audit import audit as step
 
     return step(a.packed, a.out, p.audit)
 
 
 def split(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.split import split as step
+    from covidqu.ingest.split import split as step
 
     return step(a.packed, a.audit, a.out, p.split)
 
 
 def roi(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.roi import roi as step
+    from covidqu.ingest.roi import roi as step
 
     return step(a.name, a.packed, a.out, a.sheet)
 
 
 def roi_predicted(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.data.roi import roi_predicted as step
+    from covidqu.ingest.roi import roi_predicted as step
 
     return step(a.name, a.packed, a.predictions, a.out, a.sheet)
 
 
 def initial(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.initial import initial as step
+    from covidqu.steps.initial import initial as step
 
     return step(a.name, a.out)
 
 
 def train(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.train import train as step
+    from covidqu.steps.train import train as step
 
     return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.init, a.weights, a.out, a.resume)
 
 
 def predict(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.predict import predict as step
+    from covidqu.steps.predict import predict as step
 
     run = p.run(a.name)
     return step(a.name, run, a.packed, a.split, a.roi, a.weights, a.out, roi_masks=a.name in p.roi.predicted)
 
 
 def validate(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.validate import validate as step
+    from covidqu.steps.validate import validate as step
 
     return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
 
 
 def explain(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.explain import explain as step
+    from covidqu.steps.explain import explain as step
 
     return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
 
 
 def architectures(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.architectures import architectures as step
+    from covidqu.steps.architectures import architectures as step
 
     return step(p, a.out)
 
 
 def cost(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.cost import cost as step
+    from covidqu.steps.cost import cost as step
 
     return step(p, a.out)
 
 
 def systems(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.listing import listing as step
+    from covidqu.steps.listing import listing as step
 
     print(step(p, a.results or Path(p.paths.results)))
     return None
@@ -114,7 +114,7 @@ def score(a: argparse.Namespace, p: Params) -> object:
 
 
 def baseline(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.baselines import baseline as step
+    from covidqu.steps.baselines import baseline as step
 
     return step(a.name, p.baseline(a.name), a.packed, a.split, a.out)
 

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from covidqu.config.params import load, pick, read
+from covidqu.imports import step_files as code
 from covidqu.report import targets
 
 OVERLAYS = workflow.configfiles[:-1]  # Snakemake appends params.yaml to those of the command line

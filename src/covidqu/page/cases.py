@@ -20,9 +20,9 @@ import pandas as pd
 
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import IMAGES, Packed, open_packed
-from covidqu.data.pairs import leaks
 from covidqu.evaluate import classification, protocols
 from covidqu.files import replacing, write_text
+from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
 from covidqu.report import colours, predicted, titles
 from covidqu.report.catalogue import HEADLINES

@@ -12,8 +12,8 @@ import mlcroissant as mlc
 
 from covidqu.config.data import CLASSES, SPLITS
 from covidqu.config.params import Params
-from covidqu.data.layout import FOLDERS, IMAGE, INFECTION, LUNG
 from covidqu.files import sha256
+from covidqu.ingest.layout import FOLDERS, IMAGE, INFECTION, LUNG
 from covidqu.standards.evaluation import dataset
 
 ARCHIVE = "archive"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.dataset import (
+from covidqu.data.batches import (
     Examples,
     batches,
     in_sequence,
@@ -27,7 +27,7 @@ from covidqu.data.index import Packed, open_packed
 from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
 from covidqu.files import sha256
-from covidqu.predict import forward, ready
+from covidqu.steps.predict import forward, ready
 
 PART = "Val"
 

@@ -49,7 +49,7 @@ def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> li
     run = params.run(name)
     found = known.get(name)
     if found is None or not fits(found, run):
-        from covidqu.architectures import describe  # PyTorch, only when nothing was described before
+        from covidqu.steps.architectures import describe  # PyTorch, only when nothing was described before
 
         found = describe(run, params.full(name))
     seeds = params.seeds(name)

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from covidqu.config.training import Run
-from covidqu.memory import keep_freed_memory
+from covidqu.training.memory import keep_freed_memory
 
 
 def launch(run: Run) -> Fabric:

@@ -27,7 +27,7 @@ from covidqu.evaluate.scores import (
     write_scores,
 )
 from covidqu.files import write_text
-from covidqu.shortcuts import Parts, classify
+from covidqu.steps.shortcuts import Parts, classify
 
 CARD = "card.json"
 BLOCK = 16  # images: float32 temporaries of a few MB

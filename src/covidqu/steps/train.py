@@ -5,7 +5,6 @@ epoch is kept beside the outputs, so that an interrupted training continues as i
 """
 
 import hashlib
-import inspect
 import json
 import math
 import sys
@@ -21,10 +20,9 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from covidqu.card import describe, git_commit, params_hash, weights_metadata
 from covidqu.config.training import Run
 from covidqu.data import augment
-from covidqu.data.dataset import (
+from covidqu.data.batches import (
     LABELS,
     Batch,
     Examples,
@@ -40,12 +38,12 @@ from covidqu.data.dataset import (
 )
 from covidqu.data.index import open_packed
 from covidqu.files import replacing, sha256, write_text
-from covidqu.launch import launch, seed_all
-from covidqu.losses import MEASURES, Sums, total_loss
-from covidqu.optimization import averaged, freeze, optimization
+from covidqu.imports import digest
 from covidqu.systems.base import System, build, load_weights, prepare
-
-DECISIVE = ("data.augment", "data.dataset", "data.filters", "launch", "losses", "optimization", "systems.base")
+from covidqu.training.card import describe, git_commit, params_hash, weights_metadata
+from covidqu.training.launch import launch, seed_all
+from covidqu.training.losses import MEASURES, Sums, total_loss
+from covidqu.training.optimization import averaged, freeze, optimization
 
 
 @dataclass
@@ -79,7 +77,7 @@ def train(
     model = build(run.model, run.tasks, run.image_px)
     scope = load_weights(model, init)
     ratios, statistics = foreground_ratios(run, parts["Train"]), intensity_statistics(run, parts["Train"])
-    identity = key(run, model, data.data_hash, init, roi, split)
+    identity = key(run, data.data_hash, init, roi, split)
     loop = Loop(name, run, fabric, model, parts, ratios, statistics, resume / "last.pt", identity)
     progress = loop.fit()
     if fabric.global_rank == 0:
@@ -102,14 +100,13 @@ def train(
     fabric.barrier()
 
 
-def key(run: Run, model: System, data_hash: str, *files: Path) -> str:
+def key(run: Run, data_hash: str, *files: Path) -> str:
     """Identity of a training: settings, data, inputs, and the code that decides on its numbers.
 
     A state of another identity is never continued.
     """
-    names = {__name__, type(model).__module__, *(f"covidqu.{name}" for name in DECISIVE)}
-    sources = [inspect.getsource(sys.modules[name]) for name in sorted(names)]
-    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], *sources])
+    code = digest("steps.train", f"systems.{run.model.system}")
+    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], code])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS, Audit, Fault
 from covidqu.data.index import Packed, open_packed
-from covidqu.data.pairs import disagreeing, find_pairs, leaks
 from covidqu.files import replacing, write_text
+from covidqu.ingest.pairs import disagreeing, find_pairs, leaks
 
 # paper 000, Tables I and II (the same in paper 002): images per split, classes in the order of CLASSES
 PAPERS = {

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.dataset import (
+from covidqu.data.batches import (
     Examples,
     Statistics,
     batches,
@@ -23,8 +23,8 @@ from covidqu.data.dataset import (
 )
 from covidqu.data.index import open_packed, pack_mask
 from covidqu.files import replacing, sha256
-from covidqu.memory import keep_freed_memory
 from covidqu.systems.base import System, build, load_weights, prepare
+from covidqu.training.memory import keep_freed_memory
 
 FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before
 

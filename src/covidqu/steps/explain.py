@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.dataset import (
+from covidqu.data.batches import (
     Batch,
     Examples,
     Statistics,

@@ -22,8 +22,8 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from tqdm import tqdm
 
 from covidqu.config.data import Kaggle
-from covidqu.data import kaggle_client
 from covidqu.files import sha256, write_text
+from covidqu.ingest import kaggle_client
 
 CHUNK = 1 << 18
 BACKOFF_S = 1.0  # first wait; doubles with each failure in a row

@@ -15,9 +15,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from covidqu.config.data import Download
-from covidqu.data.kaggle import fetch, require_space
-from covidqu.data.phantom import write_phantom
 from covidqu.files import replacing
+from covidqu.ingest.kaggle import fetch, require_space
+from covidqu.ingest.phantom import write_phantom
 
 TREES = ("Infection Segmentation Data", "Lung Segmentation Data")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can name: the archive's bytes depend on the images alone

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, MASK_BYTES, pack_mask
-from covidqu.data.layout import Faults, Item, contents
+from covidqu.ingest.layout import Faults, Item, contents
 
 CHUNK = 1024  # images between two looks at the faults
 Record = dict[str, object]  # one row of the index
@@ -200,7 +200,7 @@ def perceptual_hash(image: np.ndarray) -> str:
 
 
 def _write_index(records: list[Record], path: Path) -> None:
-    from covidqu.data.schema import INDEX_SCHEMA
+    from covidqu.ingest.schema import INDEX_SCHEMA
 
     index = pd.DataFrame(records).astype({"lung_px": "int32", "infection_px": "int32"})
     INDEX_SCHEMA.validate(index).to_parquet(path, index=False)

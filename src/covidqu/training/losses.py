@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from covidqu.config.training import Bce, CrossEntropy, Dice, LossTerm, Mse
-from covidqu.data.dataset import LABELS
+from covidqu.data.batches import LABELS
 
 MEASURES = {"lung": "dice", "infection": "dice", "class": "accuracy", "reconstruction": "mse"}
 

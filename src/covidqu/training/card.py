@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "albumentations", "segmentation-models-pytorch", "
 
 def git_commit() -> str | None:
     """Commit of the source tree, with `-dirty` when tracked files were changed; None outside git."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent  # the package
 
     def git(*arguments: str) -> str | None:
         try:

@@ -6,13 +6,11 @@ A speed that the file has already, of the same settings and code, stays; remove 
 """
 
 import hashlib
-import inspect
 import json
 import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,17 +20,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from covidqu.architectures import input_shape, on_meta
 from covidqu.config.params import Params, canonical
 from covidqu.config.training import Run
-from covidqu.data.dataset import LABELS, Batch, Statistics
+from covidqu.data.batches import LABELS, Batch, Statistics
 from covidqu.files import write_text
-from covidqu.launch import launch, seed_all
-from covidqu.memory import keep_freed_memory
-from covidqu.optimization import freeze
-from covidqu.predict import forward
+from covidqu.imports import digest
+from covidqu.steps.architectures import input_shape, on_meta
+from covidqu.steps.predict import forward
+from covidqu.steps.train import Loop
 from covidqu.systems.base import build
-from covidqu.train import DECISIVE, Loop
+from covidqu.training.launch import launch, seed_all
+from covidqu.training.memory import keep_freed_memory
+from covidqu.training.optimization import freeze
 
 SECONDS, STEPS = 0.5, 5  # at least, per speed
 PAIR = 2  # images in a counted training step: batch normalisation wants more than one
@@ -89,8 +88,7 @@ def measured(file: Path) -> dict[str, Any]:
 
 def identity(run: Run, kind: str) -> str:
     """Hash of the settings and the code that decide on a count or a speed, and of PyTorch's version."""
-    modules = ["cost", "memory", "predict", "train", *DECISIVE, f"systems.{run.model.system}"]
-    code = [inspect.getsource(import_module(f"covidqu.{name}")) for name in modules]
+    code = digest("steps.cost", f"systems.{run.model.system}")
     return hashlib.sha256(canonical([kind, deciding(run, kind), torch.__version__, code]).encode()).hexdigest()[:16]
 
 

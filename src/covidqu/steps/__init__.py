@@ -1,0 +1,1 @@
+"""The steps that build, train or run a network: one module, one subcommand."""
