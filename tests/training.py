@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from covidqu.config.params import Params, check, merge, read
+from covidqu.data.examples import Inputs
 from covidqu.data.index import open_packed
 from covidqu.steps.initial import initial
 from covidqu.steps.predict import predict
@@ -66,19 +67,22 @@ class Workplace:
     def state(self, name: str) -> Path:
         return self.folder / "resume" / name / "last.pt"
 
-    def train(self, name: str) -> dict[str, Any]:
-        run = self.params.run(name)
-        train(name, run, self.packed, self.folder / "split.parquet", self.folder / "roi" / f"{run.roi}.npy",
-              self.weights(run.init), self.weights(name), self.out(name), self.state(name).parent)  # fmt: skip
+    def inputs(self, name: str) -> Inputs:
+        roi = self.folder / "roi" / f"{self.params.run(name).roi}.npy"
+        return Inputs(packed=self.packed, split=self.folder / "split.parquet", roi=roi)
+
+    def train(self, name: str, live: Path | None = None) -> dict[str, Any]:
+        run, resume = self.params.run(name), self.state(name).parent
+        places = {"init": self.weights(run.init), "weights": self.weights(name), "out": self.out(name)}
+        train(name, run, self.inputs(name), self.params.machine, **places, resume=resume, live=live)
         return json.loads((self.out(name) / "card.json").read_text())
 
     def history(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.out(name) / "history.csv")
 
     def predict(self, name: str, target: Path, *, roi_masks: bool = False) -> Any:
-        run = self.params.run(name)
-        predict(name, run, self.packed, self.folder / "split.parquet", self.folder / "roi" / f"{run.roi}.npy",
-                self.weights(name), target, roi_masks=roi_masks)  # fmt: skip
+        places = {"weights": self.weights(name), "out": target}
+        predict(name, self.params.run(name), self.inputs(name), **places, roi_masks=roi_masks)
         return np.load(target)
 
     def command(self, name: str) -> list[str]:

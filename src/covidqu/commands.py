@@ -6,8 +6,12 @@ Heavy imports happen inside, so that `covidqu --help` and the data steps stay li
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from covidqu.config.params import Params
+
+if TYPE_CHECKING:
+    from covidqu.data.examples import Inputs
 
 
 def parameter_files(arguments: list[str] | None) -> list[Path]:
@@ -63,29 +67,37 @@ def initial(a: argparse.Namespace, p: Params) -> object:
     return step(a.name, a.out)
 
 
+def inputs(a: argparse.Namespace) -> "Inputs":
+    from covidqu.data.examples import Inputs
+
+    return Inputs(packed=a.packed, split=a.split, roi=a.roi)
+
+
 def train(a: argparse.Namespace, p: Params) -> object:
     from covidqu.steps.train import train as step
 
-    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.init, a.weights, a.out, a.resume)
+    live = Path(p.paths.results) / "live" / a.name
+    places = {"init": a.init, "weights": a.weights, "out": a.out, "resume": a.resume, "live": live}
+    return step(a.name, p.run(a.name), inputs(a), p.machine, **places)
 
 
 def predict(a: argparse.Namespace, p: Params) -> object:
     from covidqu.steps.predict import predict as step
 
-    run = p.run(a.name)
-    return step(a.name, run, a.packed, a.split, a.roi, a.weights, a.out, roi_masks=a.name in p.roi.predicted)
+    masks = a.name in p.roi.predicted
+    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out, roi_masks=masks)
 
 
 def validate(a: argparse.Namespace, p: Params) -> object:
     from covidqu.steps.validate import validate as step
 
-    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
+    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out)
 
 
 def explain(a: argparse.Namespace, p: Params) -> object:
     from covidqu.steps.explain import explain as step
 
-    return step(a.name, p.run(a.name), a.packed, a.split, a.roi, a.weights, a.out)
+    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out)
 
 
 def architectures(a: argparse.Namespace, p: Params) -> object:

@@ -13,6 +13,7 @@ from covidqu.config.base import Strict, explain
 from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
+from covidqu.config.machine import Machine
 from covidqu.config.training import Run, deviations
 
 REPEATED = re.compile(r"-seed\d+$")
@@ -49,6 +50,7 @@ class Params(Strict):
     baselines: dict[str, Baseline]
     evaluate: Evaluate
     report: Report
+    machine: Machine
 
     @cached_property
     def resolved(self) -> dict[str, Run]:

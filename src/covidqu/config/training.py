@@ -171,8 +171,13 @@ class Run(Strict):
     that multiplies the image (`whole`: nothing is hidden). `epochs: 0` evaluates the initial weights. `freeze`: modules
     whose weights stay (`frozen_bn`: whether their running statistics move); `rates`: module -> factor on the
     optimiser's rate, of all other modules under `others`. `ema`: decay per step of the moving average of the weights,
-    which is then what is validated and kept. `monitor`: what validation chooses the best epoch by. `flip_test`: logits
-    of test images are the mean of those of the image and of its mirror image.
+    which is then what is validated and kept. `flip_test`: logits of test images are the mean of those of the image and
+    of its mirror image.
+
+    `monitor`: what the best epoch on Val is chosen by. `loss`: that of the whole of Val. `lung`, `infection`: mean Dice
+    over the images with such a mask. `infection_all`: the same over all images, where a blank mask of an image without
+    infection counts 1 and any other 0. `infection_specific`: the mean of `infection` and of the share of images without
+    annotated infection of which at most 1 % is marked.
     """
 
     model: Model
@@ -196,7 +201,7 @@ class Run(Strict):
     schedule: Schedule
     epochs: int = Field(ge=0)
     patience: int | None = Field(ge=1)
-    monitor: Literal["loss", "lung", "infection"]
+    monitor: Literal["loss", "lung", "infection", "infection_all", "infection_specific"]
     flip_test: bool
     batch: int = Field(ge=1)
     seed: int
@@ -239,7 +244,7 @@ class Run(Strict):
             raise ValueError("normalise: a run with loss.reconstruction gives intensities of 0 to 1; set unit")
         if self.schedule.kind == "cosine" and 0 < self.epochs <= self.schedule.warmup:
             raise ValueError(f"schedule.warmup: {self.schedule.warmup} epochs of {self.epochs} leave none at full rate")
-        if self.monitor != "loss" and self.monitor not in self.loss:
+        if self.monitor != "loss" and self.monitor.split("_")[0] not in self.loss:
             raise ValueError(f"monitor: {self.monitor} is not trained; valid: loss, {', '.join(self.masks)}")
         return self
 

@@ -1,1 +1,1 @@
-"""From the archive to arrays: nothing here knows models or torch."""
+"""The packed data set, and what a network sees of it: nothing here knows networks."""

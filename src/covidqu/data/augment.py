@@ -1,12 +1,19 @@
-"""Augmentation as the papers state it: a list of settings in, one albumentations transform out.
+"""Augmentation as the papers state it, by albumentations: a list of settings in, changed images and masks out.
 
 albumentations 2.0.8 ignores arguments it does not know (a warning only) and draws from its defaults instead, so every
-value is passed under its present name and the test suite compares what was built with what was asked for.
+value is passed under its present name and the test suite compares what was built with what was asked for. At import
+it asks the package index for a newer version: not here.
 """
 
-import albumentations as A
+import os
+import random
+from typing import Any
+
 import cv2
 import numpy as np
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+import albumentations as A
 
 from covidqu.config.data import PX
 from covidqu.config.training import (
@@ -28,19 +35,66 @@ class QuarterTurn(A.RandomRotate90):
         return {"factor": self.py_random.choice((1, 3))}
 
 
-def build(steps: list[Augmentation], px: int = PX, seed: int = 0) -> A.Compose:
-    """Transform for (px, px) uint8 images and their masks; photometric steps leave masks alone."""
-    return A.Compose([_build(step, px) for step in steps], seed=seed)
+class Affine2D(A.Affine):
+    """The library's own transform and draws; its call of OpenCV without the wrappers, which take as long as the warp."""
+
+    def apply(self, img: np.ndarray, matrix: np.ndarray, output_shape: tuple[int, int], **params: Any) -> np.ndarray:
+        return self.warped(img, matrix, output_shape, self.interpolation, self.fill)
+
+    def apply_to_mask(
+        self, mask: np.ndarray, matrix: np.ndarray, output_shape: tuple[int, int], **params: Any
+    ) -> np.ndarray:
+        return self.warped(mask, matrix, output_shape, self.mask_interpolation, self.fill_mask)
+
+    def warped(
+        self, image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int], interpolation: int, fill: float
+    ) -> np.ndarray:
+        """(H, W) uint8 -> (H, W) uint8."""
+        border = {"borderMode": self.border_mode, "borderValue": fill}
+        return cv2.warpAffine(image, matrix[:2], shape[::-1], flags=interpolation, **border)
 
 
-def _build(step: Augmentation, px: int) -> A.BasicTransform | A.Sequential:
+class GreyNoise(A.GaussNoise):
+    """Noise added to uint8 images and rounded; the library's own class truncates the sum towards zero (a variance of 5
+    becomes 3.5) and needs float images for the right one, at twice the time.
+    """
+
+    def apply(self, img: np.ndarray, noise_map: np.ndarray, **params: Any) -> np.ndarray:
+        return cv2.add(img, noise_map, dtype=cv2.CV_8U)
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        cv2.setRNGSeed(int(self.random_generator.integers(2**31)))  # of this thread
+        noise = np.empty(data["image"].shape, np.float32)
+        return {"noise_map": cv2.randn(noise, 0, 255 * self.py_random.uniform(*self.std_range))}
+
+
+class Augmenter:
+    """One draw per image: what happens to an image is a function of (seed, epoch, row) and of nothing else."""
+
+    def __init__(self, steps: list[Augmentation], px: int = PX, seed: int = 0) -> None:
+        self.seed, self.python = seed, random.Random()
+        self.counter = np.random.Philox(0)
+        self.state: dict[str, Any] = dict(self.counter.state)
+        self.transform = A.Compose([_build(step, px) for step in steps], is_check_shapes=False)
+        self.transform.set_random_state(np.random.Generator(self.counter), self.python)
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, epoch: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """(px, px) uint8 image and label image -> the same, changed together; photometric steps leave masks alone."""
+        key = np.array([self.seed, epoch], np.uint64)
+        self.counter.state = self.state | {"state": {"counter": np.array([0, 0, 0, row], np.uint64), "key": key}}
+        self.python.seed((self.seed << 80) + (epoch << 40) + row)
+        out = self.transform(image=image, mask=mask)
+        return out["image"], out["mask"]
+
+
+def _build(step: Augmentation, px: int) -> A.BasicTransform:
     match step:
         case HorizontalFlip():
             return A.HorizontalFlip(p=step.p)
         case Rotate90():
             return QuarterTurn(p=step.p)
         case Affine():
-            return A.Affine(
+            return Affine2D(
                 translate_percent=(-step.shift, step.shift),
                 scale=(1 - step.scale, 1 + step.scale),
                 rotate=(-step.rotate_deg, step.rotate_deg),
@@ -70,14 +124,4 @@ def _build(step: Augmentation, px: int) -> A.BasicTransform | A.Sequential:
                 p=step.p,
             )
         case GaussNoise():
-            # On uint8 the library truncates the noise towards zero (a variance of 5 becomes 3.5): add it as float.
-            noise = A.GaussNoise(std_range=step.std_range, mean_range=(0, 0), p=1)
-            return A.Sequential(
-                [A.ToFloat(max_value=255, p=1), noise, A.FromFloat("uint8", max_value=255, p=1)], p=step.p
-            )
-
-
-def apply(transform: A.Compose, image: np.ndarray, masks: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """One draw for the image (H, W) uint8 and all its masks (H, W) uint8 of 0 and 1."""
-    out = transform(image=image, masks=masks)
-    return out["image"], list(out["masks"])
+            return GreyNoise(std_range=step.std_range, mean_range=(0, 0), p=step.p)

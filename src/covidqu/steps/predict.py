@@ -11,17 +11,9 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.batches import (
-    Examples,
-    Statistics,
-    batches,
-    in_sequence,
-    intensity_statistics,
-    load_roi,
-    split_rows,
-    trained_on,
-)
-from covidqu.data.index import open_packed, pack_mask
+from covidqu.data.batches import Batch, Batches, Loader, in_sequence
+from covidqu.data.examples import Inputs, RunData, Statistics
+from covidqu.data.index import pack_mask
 from covidqu.files import replacing, sha256
 from covidqu.systems.base import System, build, load_weights, prepare
 from covidqu.training.memory import keep_freed_memory
@@ -29,40 +21,35 @@ from covidqu.training.memory import keep_freed_memory
 FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before
 
 
-def predict(
-    name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out: Path, *, roi_masks: bool
-) -> None:
+def predict(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path, roi_masks: bool = False) -> None:
     """Write what the network gives for the Test images, those included that its class head was not trained on.
 
     `row` (n,), `{lung,infection}_logits` (n, P, P) float16 with P = `run.evaluate_px`, `class_logits` (n, K) float32,
     `reconstruction` (n, 256, 256) float16 of 0..1, whichever the run has; with `roi_masks` the predicted lungs of all
     M infection images as packed bits (M, 8192). Always in 32 bit: the same on every device.
     """
-    data = open_packed(packed)
-    parts, masks = split_rows(data, split, run.subset, run.split), load_roi(roi, data)
-    test, settings = parts["Test"], (masks, run.image_px, tuple(run.filters))
+    data = RunData.open(run, inputs)
+    test, infected = data.parts["Test"], np.arange(len(data.packed.infection_masks))
     model, device = ready(run, weights)
-    infected = np.arange(len(data.infection_masks))
     rows = np.union1d(test, infected) if roi_masks else test
-    examples = Examples(data, rows, *settings)
-    statistics = intensity_statistics(run, Examples(data, trained_on(data, parts["Train"], run), *settings))
+    examples = data.of(rows)
     arrays: dict[str, np.ndarray] = {}
     lungs = np.zeros((len(infected) if roi_masks else 0, PX * PX // 8), np.uint8)
-    positions = in_sequence(len(rows), 2 * run.batch)
-    for batch in tqdm(batches(examples, positions), desc=f"{name} predict", total=len(positions), mininterval=2):
-        found = forward(model, batch.image, statistics, device, run)
-        wanted = np.isin(batch.rows, test)
+    order = in_sequence(len(rows), 2 * run.batch)
+    for batch in tqdm(Loader(Batches(examples))(order), desc=f"{name} predict", total=len(order), mininterval=2):
+        found, places = forward(model, batch, data.statistics, device, run), batch.rows.numpy()
+        wanted = np.isin(places, test)
         for key, values in found.items():
             if key not in arrays:
                 arrays[key] = np.zeros((len(test), *values.shape[1:]), values.dtype)
-            arrays[key][np.searchsorted(test, batch.rows[wanted])] = values[wanted]
+            arrays[key][np.searchsorted(test, places[wanted])] = values[wanted]
         if roi_masks:
-            inside = batch.rows < len(infected)
-            lungs[batch.rows[inside]] = pack_mask(found["lung_logits"][inside] > 0)
+            inside = places < len(infected)
+            lungs[places[inside]] = pack_mask(found["lung_logits"][inside] > 0)
     meta = {
         "run": name,
         "weights_sha256": sha256(weights),
-        "data_hash": data.data_hash,
+        "data_hash": data.packed.data_hash,
         "roi": run.roi,
         "subset": run.subset,
         "split": run.split,
@@ -91,10 +78,10 @@ def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
 
 @torch.inference_mode()
 def forward(
-    model: System, image: np.ndarray, statistics: Statistics | None, device: torch.device, run: Run
+    model: System, batch: Batch, statistics: Statistics | None, device: torch.device, run: Run
 ) -> dict[str, np.ndarray]:
-    """(B, h, h) uint8 -> the arrays of `predict` for these images, bilinear from the run's resolution."""
-    x = prepare(torch.from_numpy(image).to(device), model.channels, statistics)
+    """The arrays of `predict` for a batch, bilinear from the run's resolution."""
+    x = prepare(batch.to(device).seen(), model.channels, statistics)
     logits = model(x)
     if run.flip_test:
         mirrored = model(x.flip(-1))

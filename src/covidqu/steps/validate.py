@@ -14,16 +14,9 @@ from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.batches import (
-    Examples,
-    batches,
-    in_sequence,
-    intensity_statistics,
-    load_roi,
-    split_rows,
-    trained_on,
-)
-from covidqu.data.index import Packed, open_packed
+from covidqu.data.batches import Batches, Loader, in_sequence
+from covidqu.data.examples import Inputs, RunData
+from covidqu.data.index import Packed
 from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
 from covidqu.files import sha256
@@ -32,27 +25,23 @@ from covidqu.steps.predict import forward, ready
 PART = "Val"
 
 
-def validate(name: str, run: Run, packed: Path, split: Path, roi: Path, weights: Path, out: Path) -> None:
+def validate(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path) -> None:
     """Write `out`: one row per Val image that training chose its epoch by, in row order.
 
     Those are the images whose label the run's class head knows, or all without a head. Columns and meta as in
     scores.parquet, `part` in meta; neither counts at another side than 256 nor errors of a reconstruction. Always in
     32 bit. ValueError where the split or the weights do not fit.
     """
-    data, splits = open_packed(packed), pd.read_parquet(split)
-    parts, settings = split_rows(data, split, run.subset, run.split), (load_roi(roi, data), run.image_px)
-    train, examples = (
-        Examples(data, trained_on(data, parts[part], run), *settings, tuple(run.filters)) for part in ("Train", PART)
-    )
-    model, device = ready(run, weights)
-    statistics, found = intensity_statistics(run, train), []
-    positions = in_sequence(len(examples), 2 * run.batch)
-    for batch in tqdm(batches(examples, positions), desc=f"{name} validate", total=len(positions), mininterval=2):
-        found.append(columns(data, run, batch.rows, forward(model, batch.image, statistics, device, run), weights))
+    data, splits = RunData.open(run, inputs), pd.read_parquet(inputs.split)
+    examples, (model, device) = data.examples(PART), ready(run, weights)
+    found, order = [], in_sequence(len(examples), 2 * run.batch)
+    for batch in tqdm(Loader(Batches(examples))(order), desc=f"{name} validate", total=len(order), mininterval=2):
+        given = forward(model, batch, data.statistics, device, run)
+        found.append(columns(data.packed, run, batch.rows.numpy(), given, weights))
     whole = {column: np.concatenate([part[column] for part in found]) for column in found[0]}
-    meta = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.data_hash, "roi": run.roi}
+    meta = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.packed.data_hash, "roi": run.roi}
     meta |= {"subset": run.subset, "split": run.split, "tasks": list(run.tasks), "px": PX, "classes": run.class_map}
-    write_scores(out, image_columns(data, splits, examples.rows).assign(**whole), meta | {"part": PART})
+    write_scores(out, image_columns(data.packed, splits, examples.rows).assign(**whole), meta | {"part": PART})
     print(f"{name}: numbers of {len(examples)} validation images", file=sys.stderr)
 
 

@@ -1,16 +1,16 @@
 """What every system is: uint8 images in, logits out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from covidqu.config.models import Model, Task
+from covidqu.systems.weights import read_weights
 
 
 class System(nn.Module, ABC):
@@ -69,13 +69,13 @@ def double_conv(inner: int, outer: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def prepare(
-    image: Tensor, channels: int, statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-) -> Tensor:
-    """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, then `statistics`: (means, deviations)."""
+def prepare(image: Tensor, channels: int, statistics: Sequence[Any] | None = None) -> Tensor:
+    """(B, H, W) uint8 -> (B, channels, H, W) float32: /255, grey repeated, then `statistics`: (means, deviations),
+    numbers or tensors on the image's device.
+    """
     x = image.unsqueeze(1).float().div_(255).expand(-1, channels, -1, -1)
     if statistics is not None:
-        mean, std = (torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in statistics)
+        mean, std = (torch.as_tensor(values, device=x.device).view(1, -1, 1, 1) for values in statistics)
         x = (x - mean) / std
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -86,16 +86,15 @@ def build(model: Model, tasks: tuple[Task, ...], px: int) -> System:
 
 
 def load_weights(system: System, path: Path) -> str:
-    """Load a weights file and return its `scope`: `none` (random), `encoder` (from the hub) or `model` (a run).
+    """Load a file of weights and return its `scope`: `none` (random), `encoder` (from the hub) or `model` (a run).
 
     ValueError when names or shapes do not fit: nothing is loaded in part.
     """
-    with safe_open(path, framework="pt") as file:
-        scope = (file.metadata() or {}).get("scope", "model")
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    tensors, about = read_weights(path)
+    scope = about["scope"]
     if scope == "none":
         return scope
-    target: nn.Module | None = system.pretrained_part() if scope == "encoder" else system
+    target = system.pretrained_part() if scope == "encoder" else system
     if target is None:
         raise ValueError(f"{path}: holds encoder weights, {type(system).__name__} has no encoder of that kind")
     own = target.state_dict()

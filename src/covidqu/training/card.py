@@ -1,7 +1,6 @@
 """The run card: what a result was made from (commit, versions, hashes), by what, for how long."""
 
 import hashlib
-import json
 import platform
 import subprocess
 from importlib.metadata import version
@@ -59,7 +58,6 @@ def describe(
     }
 
 
-def weights_metadata(card: dict[str, Any]) -> dict[str, str]:
-    """What a weights file says of itself."""
-    metadata = {"scope": "model", "run": card["run"], "config": json.dumps(card["config"])}
-    return metadata | {k: str(card[k]) for k in ("git_commit", "data_hash", "params_hash")}
+def about_weights(card: dict[str, Any]) -> dict[str, Any]:
+    """What a file of weights says of itself: nothing that another making of the same weights would say otherwise."""
+    return {"scope": "model"} | {key: card[key] for key in ("run", "config", "data_hash", "params_hash")}

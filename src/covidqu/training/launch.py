@@ -2,18 +2,21 @@
 
 import os
 import random
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger, TensorBoardLogger
 
+from covidqu.config.machine import Machine
 from covidqu.config.training import Run
 from covidqu.training.memory import keep_freed_memory
 
 
-def launch(run: Run) -> Fabric:
-    """Devices and precision; started once per process."""
+def launch(run: Run, machine: Machine, live: Path | None = None) -> Fabric:
+    """Devices, precision and logger; started once per process. `live`: folder of the logger that `machine` names."""
     if run.accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
     on_gpu = run.accelerator != "cpu" and torch.cuda.is_available()
@@ -36,15 +39,33 @@ def launch(run: Run) -> Fabric:
         devices=run.devices,
         strategy="ddp" if run.devices > 1 else "auto",
         precision=run.precision,
+        loggers=watched(machine, live),
     )
     fabric.launch()
     return fabric
 
 
-def seed_all(seed: int, epoch: int, rank: int) -> int:
-    """Seed Python, NumPy and torch for one epoch of one process; returns the seed for the augmentation."""
-    drawn = [int(s) for s in np.random.SeedSequence([seed, epoch, rank]).generate_state(4)]
+def watched(machine: Machine, live: Path | None) -> list[Logger]:
+    """The logger that `machine` names; ValueError where its package is missing."""
+    if machine.logger is None or live is None:
+        return []
+    try:
+        return [TensorBoardLogger(live.parent, live.name, version="")]
+    except ModuleNotFoundError:
+        raise ValueError("machine.logger: tensorboard is not installed; uv sync --extra tensorboard") from None
+
+
+def worker_processes(machine: Machine, fabric: Fabric) -> int:
+    """How many processes prepare batches for this one."""
+    if machine.workers is not None:
+        return machine.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(16, max(cores // fabric.world_size - 1, 1)) if fabric.device.type == "cuda" else 0
+
+
+def seed_all(seed: int, epoch: int, rank: int) -> None:
+    """Seed Python, NumPy and torch for one epoch of one process: order of weights, dropout."""
+    drawn = [int(s) for s in np.random.SeedSequence([seed, epoch, rank]).generate_state(3)]
     random.seed(drawn[0])
     np.random.seed(drawn[1])
     torch.manual_seed(drawn[2])
-    return drawn[3]

@@ -1,11 +1,10 @@
-"""What is trained, how fast: frozen parts, one rate per group of parameters, the schedule, averaged weights."""
+"""What is trained, how fast: frozen parts, one rate per group of parameters, the schedule."""
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
-from torch.optim.swa_utils import AveragedModel
 
 from covidqu.config.training import Run
 
@@ -21,7 +20,7 @@ def freeze(run: Run, model: nn.Module) -> list[nn.Module]:
 def optimization(run: Run, model: nn.Module) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
     """Optimiser of the trainable parameters, and its schedule (None for a constant rate or no epochs)."""
     kind = torch.optim.AdamW if run.optimizer.kind == "adamw" else torch.optim.Adam
-    optimizer = kind(parameter_groups(run, model), **run.optimizer.model_dump(exclude={"kind"}))
+    optimizer = kind(parameter_groups(run, model), **run.optimizer.model_dump(exclude={"kind"}), fused=True)
     if run.schedule.kind == "constant" or not run.epochs:
         return optimizer, None
     warmup = run.schedule.warmup
@@ -30,24 +29,6 @@ def optimization(run: Run, model: nn.Module) -> tuple[torch.optim.Optimizer, LRS
         return optimizer, cosine
     rising = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
     return optimizer, SequentialLR(optimizer, [rising, cosine], milestones=[warmup])
-
-
-def averaged(run: Run, model: nn.Module) -> AveragedModel | None:
-    """A copy of the model for the moving average of weights and running statistics; None without `run.ema`.
-
-    After n steps the decay is at most (1 + n) / (10 + n), so that short runs are not an average with random weights.
-    """
-    decay = run.ema
-    if decay is None:
-        return None
-
-    def average(kept: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
-        if not kept.is_floating_point():
-            return new
-        n = int(steps)
-        return torch.lerp(kept, new, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return AveragedModel(model, avg_fn=average, use_buffers=True)
 
 
 def parameter_groups(run: Run, model: nn.Module) -> list[dict[str, Any]]:
