@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from covidqu import explain
 from covidqu.config.params import check, merge, read
 from covidqu.config.training import Run
-from covidqu.data.batches import Batch, Examples, split_rows
+from covidqu.data.batches import Batch, Batches
+from covidqu.data.examples import Inputs, examples, split_rows
 from covidqu.data.index import Packed, open_packed, pack_mask
 from covidqu.systems.base import System, build
+from covidqu.systems.weights import save_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -52,7 +53,8 @@ class Probe(System):
 
 def batch(images: np.ndarray) -> Batch:
     none = np.zeros_like(images)
-    return Batch(np.arange(len(images)), images, none, none, np.zeros(len(images), np.int64))
+    arrays = (np.arange(len(images)), images, none + np.uint8(4), np.zeros(len(images), np.int64))
+    return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
 @pytest.mark.parametrize("weights", [[[0.0, 0.0], [2.0, -1.0]], [[3.0, 1.0], [-1.0, -2.0]], [[0.5, -3.0]]])
@@ -95,9 +97,9 @@ def explained(packed: Path, tmp_path: Path):
         run = settings(name)
         torch.manual_seed(0)
         system = build(run.model, run.tasks, run.image_px).eval()
-        save_file(system.state_dict(), tmp_path / "w.safetensors", metadata={"scope": "model"})
-        out, split, roi = tmp_path / "out", tmp_path / "split.parquet", tmp_path / "whole.npy"
-        explain.explain(name, run, packed, split, roi, tmp_path / "w.safetensors", out)
+        save_weights(tmp_path / "w.safetensors", system.state_dict(), {"scope": "model"})
+        out, files = tmp_path / "out", {"split": tmp_path / "split.parquet", "roi": tmp_path / "whole.npy"}
+        explain.explain(name, run, Inputs(packed=packed, **files), weights=tmp_path / "w.safetensors", out=out)
         with np.load(out / "cam.npz") as arrays:
             return run, system, pd.read_parquet(out / "explain.parquet"), dict(arrays)
 
@@ -135,12 +137,13 @@ def test_the_class_head_is_asked_with_the_masks_of_its_phase(
     explained, packed: Path, tmp_path: Path, name: str
 ) -> None:
     run, system, table, _ = explained(name)
-    examples = Examples(open_packed(packed), table["row"].to_numpy(), np.full((1, 8192), 255, np.uint8), run.image_px)
-    seen = examples.batch(np.arange(len(examples)), None)
+    whole = np.full((1, 8192), 255, np.uint8)
+    some = examples(open_packed(packed), table["row"].to_numpy(), whole, run.image_px)
+    batch = Batches(some)[0, np.arange(len(some))]
     with torch.inference_mode():
-        found = system(torch.from_numpy(seen.image)[:, None].float() / 255)
+        found = system(batch.seen()[:, None].float() / 255)
         hard = torch.cat([found[task].sigmoid() > 0.5 for task in run.masks], 1).float()
-        annotated = torch.from_numpy(np.stack([seen.target(task) for task in run.masks], 1)).float()
+        annotated = torch.stack([batch.target(task) for task in run.masks], 1).float()
         assert hard.shape[1] == annotated.shape[1] == (1 if name == "swin-dual-lung" else 2)
         for how, masks in (("hard", hard), ("annotated", annotated)):
             columns = table[[f"class_logit_{k}_{how}" for k in range(3)]].to_numpy()

@@ -6,11 +6,11 @@ from typing import ClassVar
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 
 from covidqu.config.models import CbamMtl, Model, ReconMtl, Reference, SwinDual, Task, UnetppB3, UnetRoi
-from covidqu.data.batches import IMAGENET_MEAN, IMAGENET_STD
+from covidqu.data.examples import IMAGENET_MEAN, IMAGENET_STD
 from covidqu.systems.base import System, build, load_weights, prepare
+from covidqu.systems.weights import save_weights
 from covidqu.training.losses import bce_loss, dice_loss, hard_dice
 
 
@@ -85,7 +85,7 @@ class SystemContract:
 
     def test_weights_round_trip(self, tmp_path: Path) -> None:
         first, second = self.make(0), self.make(1)
-        save_file(first.state_dict(), tmp_path / "w.safetensors", metadata={"scope": "model"})
+        save_weights(tmp_path / "w.safetensors", first.state_dict(), {"scope": "model"})
         assert load_weights(second, tmp_path / "w.safetensors") == "model"
         image = self.image()
         with torch.inference_mode():
@@ -96,7 +96,7 @@ class SystemContract:
         before = {k: v.clone() for k, v in system.state_dict().items()}
         state = {k: v.clone() for k, v in self.make(1).state_dict().items()}
         name = next(k for k, v in state.items() if v.ndim == 4)
-        save_file(state | {name: state[name][:1].clone()}, tmp_path / "w.safetensors", metadata={"scope": "model"})
+        save_weights(tmp_path / "w.safetensors", state | {name: state[name][:1].clone()}, {"scope": "model"})
         with pytest.raises(ValueError, match=f"1 of {len(state)} tensors do not fit"):
             load_weights(system, tmp_path / "w.safetensors")
         assert all(torch.equal(before[k], v) for k, v in system.state_dict().items())
@@ -292,9 +292,7 @@ def test_encoder_weights_fit_only_their_encoder(tmp_path: Path) -> None:
         UnetppB3(system="unetpp_b3", encoder="efficientnet-b0", decoder_channels=(8, 8, 8, 8, 8)), ("infection",), 64
     )
     part = donor.pretrained_part()
-    save_file(
-        {k: v + 1 for k, v in part.state_dict().items()}, tmp_path / "e.safetensors", metadata={"scope": "encoder"}
-    )
+    save_weights(tmp_path / "e.safetensors", {k: v + 1 for k, v in part.state_dict().items()}, {"scope": "encoder"})
     other = build(TestUnetppB3.small, ("infection",), 64)
     head = other.net.segmentation_head[0].weight.clone()
     assert load_weights(other, tmp_path / "e.safetensors") == "encoder"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,18 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from training import Workplace
+from training import ROOT, Workplace
 
 from covidqu.data.index import open_packed, unpack_mask
-from covidqu.steps.predict import predict
 
 
 def same(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes: tensors, and what they say of themselves."""
+    return first.read_bytes() == second.read_bytes()
+
+
+def same_tensors(first: Path, second: Path) -> bool:
     a, b = load_file(first), load_file(second)
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def broken_off(place: Workplace, name: str) -> None:
+    """A training that is interrupted when all epochs are done, before it writes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("covidqu.steps.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            place.train(name)
+    assert place.state(name).is_file()
 
 
 def test_both_phases_write_everything(workplace: Callable[..., Workplace]) -> None:
@@ -48,8 +63,8 @@ def test_zero_epochs_pass_the_weights_on(workplace: Callable[..., Workplace]) ->
     place.train("unet-roi-infection")
     card = place.train("unet-roi-infection-predicted")
     assert (card["epochs_run"], card["best_epoch"], card["images_per_s"]) == (0, 0, None)
-    assert same(place.weights("unet-roi-infection-predicted"), place.weights("unet-roi-infection"))
-    assert not same(place.weights("unet-roi-infection"), place.weights("unet-roi-lung"))
+    assert same_tensors(place.weights("unet-roi-infection-predicted"), place.weights("unet-roi-infection"))
+    assert not same_tensors(place.weights("unet-roi-infection"), place.weights("unet-roi-lung"))
     assert len(place.history("unet-roi-infection-predicted")) == 0
 
 
@@ -57,8 +72,10 @@ def test_two_trainings_are_bit_equal_and_the_seed_matters(workplace: Callable[..
     places = [workplace(), workplace(), workplace(anchor={"seed": 1})]
     for place in places:
         place.train("unetpp-b3")
-    assert same(places[0].weights("unetpp-b3"), places[1].weights("unetpp-b3"))
-    assert not same(places[0].weights("unetpp-b3"), places[2].weights("unetpp-b3"))
+    for file in ("weights/unetpp-b3.safetensors", "runs/unetpp-b3/last.safetensors", "weights/random.safetensors"):
+        assert same(places[0].folder / file, places[1].folder / file)
+    assert not same_tensors(places[0].weights("unetpp-b3"), places[2].weights("unetpp-b3"))
+    assert oct(places[0].weights("unetpp-b3").stat().st_mode) == oct((places[0].folder / "params.yaml").stat().st_mode)
 
 
 def test_resume_after_a_kill_is_bit_equal(workplace: Callable[..., Workplace]) -> None:
@@ -87,13 +104,10 @@ def test_resume_after_a_kill_is_bit_equal(workplace: Callable[..., Workplace]) -
 
 
 def test_a_state_of_other_settings_is_never_continued(
-    workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Callable[..., Workplace], capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, fresh = workplace(), workplace(anchor={"seed": 5})
-    monkeypatch.setattr("covidqu.steps.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        place.train("unet-roi-lung")
-    monkeypatch.undo()
+    broken_off(place, "unet-roi-lung")
     os.makedirs(fresh.state("unet-roi-lung").parent)
     os.rename(place.state("unet-roi-lung"), fresh.state("unet-roi-lung"))
     fresh.train("unet-roi-lung")
@@ -101,19 +115,75 @@ def test_a_state_of_other_settings_is_never_continued(
     assert fresh.history("unet-roi-lung")["seconds"].gt(0).all()
 
 
-def test_a_state_of_other_code_is_never_continued(
-    workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """After an edit of the network the old weights of a broken-off training must not come back."""
+def test_a_state_of_other_code_is_never_continued(workplace: Callable[..., Workplace], tmp_path: Path) -> None:
+    """After an edit of the label map, which is no setting, or of the network, old weights must not come back."""
+    place, package = workplace(), tmp_path / "edited" / "covidqu"
+    shutil.copytree(ROOT / "src/covidqu", package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package.parent)}
+    for name, text in (("config/training.py", '"covid_vs_rest": {"Normal": 0,'), ("systems/unet_roi.py", "LEVELS = 5")):
+        broken_off(place, "unet-roi-lung")
+        file = package / name
+        assert text in file.read_text()
+        file.write_text(file.read_text().replace(text, f"{text}  # edited", 1))
+        command = place.command("unet-roi-lung")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "starting anew" in done.stderr and "epoch 1/3: train_loss" in done.stderr
+
+
+def test_a_state_is_never_continued_over_other_pixels(workplace: Callable[..., Workplace], tmp_path: Path) -> None:
     place = workplace()
-    with monkeypatch.context() as patch:
-        patch.setattr("covidqu.steps.train.write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            place.train("unet-roi-lung")
-    assert place.state("unet-roi-lung").is_file()
-    monkeypatch.setattr("covidqu.steps.train.digest", lambda *modules: f"of edited {modules}")
-    place.train("unet-roi-lung")
-    assert "starting anew" in capsys.readouterr().err
+    broken_off(place, "unet-roi-lung")
+    shutil.copytree(place.packed, tmp_path / "packed")
+    images = np.load(tmp_path / "packed/images.npy", mmap_mode="r+")
+    images[:] = 255 - images
+    images.flush()
+    place.packed = tmp_path / "packed"
+    with pytest.raises(ValueError, match="are not those that were packed"):
+        place.train("unet-roi-lung")
+    assert place.state("unet-roi-lung").is_file() and not place.weights("unet-roi-lung").exists()
+
+
+def test_what_a_monitor_needs_is_looked_for_before_the_first_epoch(
+    workplace: Callable[..., Workplace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without infection in Val every epoch had a Dice of 0.0, and the first one was kept."""
+    place = workplace(runs={"unet-roi-infection": {"init": "random"}})
+    table = pd.read_parquet(place.folder / "split.parquet")
+    labels = open_packed(place.packed).index["label"].to_numpy()
+    changed = table.assign(
+        official=table["official"].where(~((table["official"] == "Val") & (labels == "COVID-19")), "-")
+    )
+    changed.to_parquet(place.folder / "split.parquet")
+    with pytest.raises(ValueError, match=r"monitor: 'infection' is not defined: Val holds no image with infection"):
+        workplace_with(place, monitor="infection").train("unet-roi-infection")
+    with pytest.raises(ValueError, match="Val has no image that the class head knows"):
+        only = (labels == "Non-COVID") | (table["official"] != "Val")
+        table.assign(official=table["official"].where(only, "-")).to_parquet(place.folder / "split.parquet")
+        place.train("cbam-mtl-unet-proposed")
+    assert "epoch 1/" not in capsys.readouterr().err
+    changed.to_parquet(place.folder / "split.parquet")
+    workplace_with(place, monitor="loss").train("unet-roi-infection")
+    history = place.history("unet-roi-infection")
+    assert history["val_infection_dice"].isna().all() and history["val_infection_dice_all"].notna().all()
+
+
+def workplace_with(place: Workplace, **changes: Any) -> Workplace:
+    """The same place with other settings of paper 002's infection run."""
+    place.set_run("unet-roi-infection", changes)
+    return place
+
+
+def test_a_training_can_be_watched(workplace: Callable[..., Workplace], tmp_path: Path) -> None:
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    place = workplace(anchor={"epochs": 2}, machine={"logger": "tensorboard"})
+    place.train("unet-roi-lung", live=tmp_path / "live" / "unet-roi-lung")
+    events = tensorboard.EventAccumulator(str(tmp_path / "live" / "unet-roi-lung"))
+    events.Reload()
+    shown = [event.value for event in events.Scalars("val_lung_dice")]
+    assert np.allclose(shown, place.history("unet-roi-lung")["val_lung_dice"])
+    plain = workplace(anchor={"epochs": 2})
+    plain.train("unet-roi-lung")
+    assert same(plain.weights("unet-roi-lung"), place.weights("unet-roi-lung")), "watching changes nothing"
 
 
 def test_patience_stops_early(workplace: Callable[..., Workplace]) -> None:
@@ -171,14 +241,9 @@ def test_bf16_trains(workplace: Callable[..., Workplace]) -> None:
 def test_predictions(workplace: Callable[..., Workplace]) -> None:
     place = workplace(anchor={"epochs": 1})
     place.train("unet-roi-lung")
-    target, roi = place.folder / "p.npz", place.folder / "roi" / "whole.npy"
-
-    def run(roi_masks: bool) -> Any:
-        predict("unet-roi-lung", place.params.run("unet-roi-lung"), place.packed, place.folder / "split.parquet", roi,
-                place.weights("unet-roi-lung"), target, roi_masks=roi_masks)  # fmt: skip
-        return np.load(target)
-
-    plain, masks = run(False), run(True)
+    plain, masks = (
+        place.predict("unet-roi-lung", place.folder / "p.npz", roi_masks=wanted) for wanted in (False, True)
+    )
     data = open_packed(place.packed)
     test = np.flatnonzero((data.index["subset"] == "lung") & (data.index["split"] == "Test"))
     assert np.array_equal(plain["row"], test)

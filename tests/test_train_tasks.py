@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from training import ROOT, Workplace
 
 from covidqu.config.params import included, load, read
+from covidqu.data.examples import LABELS
 from covidqu.data.index import open_packed
-from covidqu.training.losses import LABELS
 
 Make = Callable[..., Workplace]
 

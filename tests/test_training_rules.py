@@ -1,4 +1,4 @@
-"""What the papers' training rules ask for: partial losses, groups of rates, frozen parts, class maps and samplers."""
+"""What the papers' training rules ask for: groups of rates, frozen parts, class maps, samplers and statistics."""
 
 from pathlib import Path
 
@@ -7,65 +7,19 @@ import pytest
 import torch
 
 from covidqu.config.params import Params, load
-from covidqu.config.training import Bce, CrossEntropy, Dice, Mse
-from covidqu.data.batches import Examples, intensity_statistics, order, trained_on
+from covidqu.config.training import CrossEntropy, Dice
+from covidqu.data.batches import shuffled
+from covidqu.data.examples import RunData, trained_on
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.systems.base import build
-from covidqu.training.losses import LABELS, bce_loss, class_loss, dice_loss, measure, task_loss
 from covidqu.training.optimization import freeze, optimization
 
 ROOT = Path(__file__).resolve().parent.parent
-COVID, NORMAL = LABELS.index("COVID-19"), LABELS.index("Normal")
 
 
 @pytest.fixture(scope="module")
 def params() -> Params:
     return load([ROOT / "params.yaml"])
-
-
-def maps(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(3, 1, 4, 4, generator=generator), (torch.rand(3, 1, 4, 4, generator=generator) > 0.5).float()
-
-
-def test_bce_of_one_class_still_divides_by_the_whole_batch() -> None:
-    logits, target = maps()
-    label = torch.tensor([COVID, NORMAL, NORMAL])
-    term = Bce(kind="bce", weight=1.0, only="COVID-19")
-    assert torch.isclose(task_loss([term], logits, target, label=label), bce_loss(logits[:1], target[:1], 1.0) / 3)
-
-
-def test_dice_of_one_class_pools_its_images_only() -> None:
-    logits, target = maps()
-    term = Dice(kind="dice", weight=2.0, smooth=1.0, only="COVID-19")
-    label = torch.tensor([NORMAL, COVID, COVID])
-    assert torch.isclose(task_loss([term], logits, target, label=label), 2 * dice_loss(logits[1:], target[1:], 1.0))
-
-
-def test_a_batch_without_the_class_adds_zero_and_stays_in_the_graph() -> None:
-    logits, target = maps()
-    logits.requires_grad_()
-    terms = [Bce(kind="bce", weight=0.5, only="COVID-19"), Dice(kind="dice", weight=1.0, smooth=1.0, only="COVID-19")]
-    loss = task_loss(terms, logits, target, label=torch.full((3,), NORMAL))
-    loss.backward()
-    assert loss.item() == 0
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-def test_class_loss_by_hand() -> None:
-    assert class_loss(torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([1])).item() == pytest.approx(np.log(3))
-    one = class_loss(torch.tensor([[2.0], [-1.0]]), torch.tensor([1, 0])).item()
-    assert one == pytest.approx((np.log(1 + np.exp(-2)) + np.log(1 + np.exp(-1))) / 2)
-    two = class_loss(torch.tensor([[0.0, 2.0], [0.0, -1.0]]), torch.tensor([1, 0])).item()
-    assert one == pytest.approx(two), "one sigmoid logit is a softmax of it against 0"
-
-
-def test_reconstruction_loss_and_measures() -> None:
-    values, target = torch.tensor([[[[0.5, 1.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
-    assert task_loss([Mse(kind="mse", weight=2.0)], values, target).item() == pytest.approx(0.25)
-    assert [v.item() for v in measure("reconstruction", values, target)] == [0.125, 1]
-    assert [v.item() for v in measure("class", torch.tensor([[0.1], [-3.0]]), torch.tensor([1, 1]))] == [1, 2]
-    assert [v.item() for v in measure("class", torch.eye(3), torch.tensor([0, 1, 0]))] == [2, 3]
 
 
 def test_a_loss_of_another_task_is_refused(params: Params) -> None:
@@ -122,13 +76,13 @@ def test_parts_that_the_model_has_not_are_named(params: Params) -> None:
 
 def test_the_balanced_sampler_draws_every_class_equally_often() -> None:
     classes = np.array([1] * 20 + [0] * 10)
-    drawn = np.concatenate(order(30, 5, seed=3, epoch=1, classes=classes))
+    drawn = np.concatenate(shuffled(30, 5, seed=3, epoch=1, classes=classes))
     assert len(drawn) == 30
     assert np.bincount(classes[drawn]).tolist() == [15, 15]
     assert len(set(drawn[classes[drawn] == 1])) == 15, "no image of the larger class twice"
     assert np.bincount(drawn)[20:].min() >= 1, "every image of the smaller class"
-    again = np.concatenate(order(30, 5, seed=3, epoch=1, classes=classes))
-    other = np.concatenate(order(30, 5, seed=3, epoch=2, classes=classes))
+    again = np.concatenate(shuffled(30, 5, seed=3, epoch=1, classes=classes))
+    other = np.concatenate(shuffled(30, 5, seed=3, epoch=2, classes=classes))
     assert np.array_equal(drawn, again)
     assert not np.array_equal(drawn, other)
 
@@ -148,11 +102,12 @@ def test_lung_tissue_statistics_are_those_of_normal_lungs(packed: Path, params: 
     rows = data.rows("infection")
     whole = np.full((1, 8192), 255, np.uint8)
     run = params.run("cbam-mtl-unet-pre").model_copy(update={"filters": []})
-    found = intensity_statistics(run, Examples(data, rows, whole, 256))
+    run = run.model_copy(update={"image_px": 256})
+    found = RunData(run, data, whole, {"Train": rows}).statistics
     normal = rows[(data.index["label"].iloc[rows] == "Normal").to_numpy()]
     pixels = data.images[normal][unpack_mask(data.lung_masks[normal])] / 255
     assert found[0][0] == pytest.approx(pixels.mean())
     assert found[1][0] == pytest.approx(pixels.std())
     covid = rows[(data.index["label"].iloc[rows] == "COVID-19").to_numpy()]
     with pytest.raises(ValueError, match="lungs of Normal images"):
-        intensity_statistics(run, Examples(data, covid, whole, 64))
+        _ = RunData(run, data, whole, {"Train": covid}).statistics

@@ -36,8 +36,7 @@ def made(workplace: Workplace, name: str) -> Path:
         torch.manual_seed(0)
         save_file(build(run.model, run.tasks, run.image_px).state_dict(), workplace.weights(name))
     out = workplace.out(name) / "validation.parquet"
-    roi = workplace.folder / "roi" / f"{run.roi}.npy"
-    validate(name, run, workplace.packed, workplace.folder / "split.parquet", roi, workplace.weights(name), out)
+    validate(name, run, workplace.inputs(name), weights=workplace.weights(name), out=out)
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from covidqu.config.params import Params, check, merge, read
+from covidqu.config.params import check, merge, read
 from covidqu.data.examples import Inputs
 from covidqu.data.index import open_packed
 from covidqu.steps.initial import initial
@@ -49,7 +49,7 @@ class Workplace:
     def __init__(self, folder: Path, packed: Path, changes: dict[str, Any]) -> None:
         self.folder, self.packed = folder, packed
         raw = merge(merge(read([ROOT / "params.yaml"]), SMALL), changes)
-        self.params: Params = check(raw)
+        self.raw, self.params = raw, check(raw)
         (folder / "params.yaml").write_text(yaml.safe_dump(raw))
         data = open_packed(packed)
         pd.DataFrame({"official": data.index["split"]}).to_parquet(folder / "split.parquet")
@@ -57,6 +57,11 @@ class Workplace:
         np.save(folder / "roi" / "whole.npy", np.full((1, 8192), 255, np.uint8))
         np.save(folder / "roi" / "ground-truth.npy", data.lung_masks[: len(data.infection_masks)])
         initial("random", self.weights("random"))
+
+    def set_run(self, name: str, changes: dict[str, Any]) -> None:
+        """Other settings of one run from now on."""
+        self.raw = merge(self.raw, {"runs": {name: changes}})
+        self.params = check(self.raw)
 
     def weights(self, name: str) -> Path:
         return self.folder / "weights" / f"{name}.safetensors"

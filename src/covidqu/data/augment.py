@@ -36,7 +36,7 @@ class QuarterTurn(A.RandomRotate90):
 
 
 class Affine2D(A.Affine):
-    """The library's own transform and draws; its call of OpenCV without the wrappers, which take as long as the warp."""
+    """The library's own transform and draws; OpenCV is called without the wrappers, which take as long as the warp."""
 
     def apply(self, img: np.ndarray, matrix: np.ndarray, output_shape: tuple[int, int], **params: Any) -> np.ndarray:
         return self.warped(img, matrix, output_shape, self.interpolation, self.fill)
