@@ -28,6 +28,11 @@ def batch_of(some: Examples, positions: np.ndarray, augmenter: Augmenter | None 
     return Batches(some, augmenter)[epoch, positions]
 
 
+def differing(one: Batch, other: Batch) -> float:
+    """Share of images that differ."""
+    return (one.image != other.image).flatten(1).any(1).float().mean().item()
+
+
 def paper_001() -> Augmenter:
     return Augmenter(load([ROOT / "params.yaml"]).run("unetpp-b3").augment, 64, seed=3)
 
@@ -111,10 +116,10 @@ def test_a_draw_is_a_function_of_seed_epoch_and_image(packed: Path) -> None:
         alone = [getattr(batch_of(some, np.array([p]), paper_001()), part)[0] for p in (5, 2)]
         assert all(np.array_equal(a, getattr(whole, part)[p]) for a, p in zip(alone, (5, 2), strict=True))
     other = batch_of(some, np.arange(len(some)), paper_001(), epoch=2)
-    assert (whole.image != other.image).flatten(1).any(1).all()
+    assert differing(whole, other) > 0.9, "but for an image that is left as it is both times"
     augmenter = paper_001()
     augmenter.seed = 4
-    assert (whole.image != batch_of(some, np.arange(len(some)), augmenter).image).flatten(1).any(1).all()
+    assert differing(whole, batch_of(some, np.arange(len(some)), augmenter)) > 0.9
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])

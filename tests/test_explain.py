@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covidqu import explain
 from covidqu.config.params import check, merge, read
 from covidqu.config.training import Run
 from covidqu.data.batches import Batch, Batches
 from covidqu.data.examples import Inputs, examples, split_rows
 from covidqu.data.index import Packed, open_packed, pack_mask
+from covidqu.steps import explain
 from covidqu.systems.base import System, build
 from covidqu.systems.weights import save_weights
 

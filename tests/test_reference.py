@@ -17,6 +17,7 @@ from covidqu.config.training import Elastic, Gamma, Run
 from covidqu.data.augment import Augmenter
 from covidqu.data.index import open_packed
 from covidqu.systems.reference import both
+from covidqu.training.average import Average
 from covidqu.training.learner import Learner
 from covidqu.training.optimization import optimization
 from covidqu.training.resume import Progress, State

@@ -120,11 +120,16 @@ def test_a_state_of_other_code_is_never_continued(workplace: Callable[..., Workp
     place, package = workplace(), tmp_path / "edited" / "covidqu"
     shutil.copytree(ROOT / "src/covidqu", package, ignore=shutil.ignore_patterns("__pycache__"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package.parent)}
-    for name, text in (("config/training.py", '"covid_vs_rest": {"Normal": 0,'), ("systems/unet_roi.py", "LEVELS = 5")):
+    rest = '"covid_vs_rest": {"Normal": 0, "Non-COVID": '
+    edits = (
+        ("config/training.py", f"{rest}0", f"{rest}1"),
+        ("systems/unet_roi.py", "LEVELS = 5", "LEVELS = 5  # five"),
+    )
+    for name, old, new in edits:
         broken_off(place, "unet-roi-lung")
         file = package / name
-        assert text in file.read_text()
-        file.write_text(file.read_text().replace(text, f"{text}  # edited", 1))
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
         command = place.command("unet-roi-lung")
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert "starting anew" in done.stderr and "epoch 1/3: train_loss" in done.stderr

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -82,7 +81,6 @@ class Loader:
                 persistent_workers=True,
                 prefetch_factor=4,
                 pin_memory=pinned,
-                worker_init_fn=alone,
             )
 
     def __call__(self, order: Order, epoch: int = 0) -> Iterator[Batch]:
@@ -99,11 +97,6 @@ class Loader:
                 if following is not None:
                     pending.append(pool.submit(self.batches.__getitem__, following))
                 yield ready
-
-
-def alone(worker: int) -> None:
-    """A process that makes batches uses one thread: there are others of its kind."""
-    cv2.setNumThreads(1)
 
 
 def shuffled(

@@ -21,6 +21,8 @@ from covidqu.config.training import Filter, Run
 from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
 
+cv2.setNumThreads(1)  # images are shared out to threads and processes here; OpenCV's own threads do not survive a fork
+
 LABELS = ("Normal", "Non-COVID", "COVID-19")  # a class index of this module is a place in these
 BITS = {"lung": 0, "infection": 1, "roi": 2}  # of a label image
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

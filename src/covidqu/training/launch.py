@@ -4,7 +4,6 @@ import os
 import random
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -26,7 +25,6 @@ def launch(run: Run, machine: Machine, live: Path | None = None) -> Fabric:
         raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
     if run.threads:
         torch.set_num_threads(run.threads)
-    cv2.setNumThreads(1)
     if run.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
