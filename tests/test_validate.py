@@ -102,3 +102,15 @@ def test_weights_that_diverged_are_named(workplace: Places) -> None:
     save_file({k: v * np.nan if v.is_floating_point() else v for k, v in state.items()}, here.weights("reference"))
     with pytest.raises(ValueError, match=r"reference\.safetensors: .*infection_logits.* hold nan or inf; the model"):
         made(here, "reference")
+
+
+def test_bfloat16_is_used_where_masks_stay_and_refused_where_they_do_not(workplace: Places) -> None:
+    here = workplace(runs={"reference": REFERENCE | {"test_precision": "bf16-mixed"}})
+    swapped(here, [])
+    swapped(here, [])
+    with pytest.raises(ValueError, match=r"test_precision: \w+ masks in bfloat16 have a Dice of 0\.\d+ .* set"):
+        made(here, "reference")  # random weights: logits near 0
+    state = load_file(here.weights("reference"))
+    state["net.segmentation_head.0.bias"] += 50
+    save_file(state, here.weights("reference"))
+    assert read_scores(made(here, "reference"))[0]["infection_tp"].sum() > 0

@@ -172,7 +172,7 @@ class Run(Strict):
     whose weights stay (`frozen_bn`: whether their running statistics move); `rates`: module -> factor on the
     optimiser's rate, of all other modules under `others`. `ema`: decay per step of the moving average of the weights,
     which is then what is validated and kept. `flip_test`: logits of test images are the mean of those of the image and
-    of its mirror image.
+    of its mirror image. `test_precision` is that of a trained network; bfloat16 must leave its masks as they are.
 
     `monitor`: what the best epoch on Val is chosen by. `loss`: that of the whole of Val. `lung`, `infection`: mean Dice
     over the images with such a mask. `infection_all`: the same over all images, where a blank mask of an image without
@@ -206,6 +206,7 @@ class Run(Strict):
     batch: int = Field(ge=1)
     seed: int
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    test_precision: Literal["32-true", "bf16-mixed"]
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: int = Field(ge=1)
     threads: int | None = Field(ge=1)

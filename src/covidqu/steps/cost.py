@@ -40,7 +40,7 @@ PAIR = 2  # images in a counted training step: batch normalisation wants more th
 DEVICE = ("model", "image_px", "batch", "devices", "accelerator", "threads")
 SETTINGS = {  # that decide on a count or a speed; runs that share them are looked at once
     "counts": ("model", "image_px", "flip_test", "freeze"),
-    "inference": (*DEVICE, "evaluate_px", "flip_test"),
+    "inference": (*DEVICE, "evaluate_px", "flip_test", "test_precision"),
     "training": (*DEVICE, "precision", "deterministic", "ema", "freeze", "frozen_bn"),
 }
 
@@ -168,7 +168,7 @@ def inference_speed(run: Run) -> dict[str, Any]:
     model = build(run.model, run.tasks, run.image_px).to(device, memory_format=torch.channels_last).eval()
     made, statistics = random_batch(run, 2 * run.batch), some_statistics(run, model.channels)
     taken = seconds(lambda: forward(model, made, statistics, device, run), device)
-    return speed(2 * run.batch, taken, device, "32-true")
+    return speed(2 * run.batch, taken, device, run.test_precision)
 
 
 def training_speed(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from tqdm import tqdm
 from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.data.batches import Batch, Batches, Loader, in_sequence
-from covidqu.data.examples import Inputs, RunData, Statistics
+from covidqu.data.examples import Examples, Inputs, RunData, Statistics
 from covidqu.data.index import pack_mask
 from covidqu.files import replacing, sha256
 from covidqu.systems.base import System, build, load_weights, prepare
 from covidqu.training.memory import keep_freed_memory
 
+AGREEMENT = 0.999  # Dice of masks in bfloat16 with those of 32 bit
 FAR = 60_000.0  # float16 ends at 65,504; a sigmoid is 0 or 1 long before
 
 
@@ -26,7 +28,7 @@ def predict(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path, ro
 
     `row` (n,), `{lung,infection}_logits` (n, P, P) float16 with P = `run.evaluate_px`, `class_logits` (n, K) float32,
     `reconstruction` (n, 256, 256) float16 of 0..1, whichever the run has; with `roi_masks` the predicted lungs of all
-    M infection images as packed bits (M, 8192). Always in 32 bit: the same on every device.
+    M infection images as packed bits (M, 8192). In 32 bit, the same on every device, unless the run says otherwise.
     """
     data = RunData.open(run, inputs)
     test, infected = data.parts["Test"], np.arange(len(data.packed.infection_masks))
@@ -35,9 +37,7 @@ def predict(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path, ro
     examples = data.of(rows)
     arrays: dict[str, np.ndarray] = {}
     lungs = np.zeros((len(infected) if roi_masks else 0, PX * PX // 8), np.uint8)
-    order = in_sequence(len(rows), 2 * run.batch)
-    for batch in tqdm(Loader(Batches(examples))(order), desc=f"{name} predict", total=len(order), mininterval=2):
-        found, places = forward(model, batch, data.statistics, device, run), batch.rows.numpy()
+    for places, found in outcomes(f"{name} predict", examples, run, model, device, data.statistics):
         wanted = np.isin(places, test)
         for key, values in found.items():
             if key not in arrays:
@@ -64,7 +64,7 @@ def predict(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path, ro
 
 
 def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
-    """The trained network, for use in 32 bit, and the device that it is on; sets the run's threads."""
+    """The trained network and the device that it is on; sets the run's threads."""
     device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.allow_tf32 = False
     if run.threads:
@@ -76,15 +76,47 @@ def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
     return model.to(device, memory_format=torch.channels_last).eval(), device
 
 
+def outcomes(
+    what: str, some: Examples, run: Run, model: System, device: torch.device, statistics: Statistics | None
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Rows (b,) and the arrays of `predict` for them, batch after batch; ValueError where bfloat16 changes masks."""
+    order = in_sequence(len(some), 2 * run.batch)
+    for number, batch in enumerate(tqdm(Loader(Batches(some))(order), desc=what, total=len(order), mininterval=2)):
+        found = forward(model, batch, statistics, device, run)
+        if not number and run.test_precision != "32-true":
+            check_agreement(found, forward(model, batch, statistics, device, run, exact=True))
+        yield batch.rows.numpy(), found
+
+
+def check_agreement(found: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> None:
+    """ValueError where the masks of one batch have a Dice below `AGREEMENT` with those of 32 bit."""
+    for key in (key for key in found if key.endswith("_logits") and found[key].ndim == 3):
+        positive, wanted = found[key] > 0, exact[key] > 0
+        dice = 2 * (positive & wanted).sum() / max(positive.sum() + wanted.sum(), 1)
+        if (positive | wanted).any() and dice < AGREEMENT:
+            raise ValueError(
+                f"test_precision: {key.removesuffix('_logits')} masks in bfloat16 have a Dice of {dice:.4f} with those "
+                f"of 32 bit, below {AGREEMENT}; set test_precision: 32-true"
+            )
+
+
 @torch.inference_mode()
 def forward(
-    model: System, batch: Batch, statistics: Statistics | None, device: torch.device, run: Run
+    model: System,
+    batch: Batch,
+    statistics: Statistics | None,
+    device: torch.device,
+    run: Run,
+    *,
+    exact: bool = False,
 ) -> dict[str, np.ndarray]:
-    """The arrays of `predict` for a batch, bilinear from the run's resolution."""
+    """The arrays of `predict` for a batch, bilinear from the run's resolution; `exact`: in 32 bit in any case."""
     x = prepare(batch.to(device).seen(), model.channels, statistics)
-    logits = model(x)
+    low = run.test_precision == "bf16-mixed" and not exact
+    with torch.autocast(device.type, torch.bfloat16, enabled=low):
+        logits, mirrored = model(x), model(x.flip(-1)) if run.flip_test else {}
+    logits = {task: values.float() for task, values in logits.items()}
     if run.flip_test:
-        mirrored = model(x.flip(-1))
         logits = {t: (v + (mirrored[t] if v.ndim == 2 else mirrored[t].flip(-1))) / 2 for t, v in logits.items()}
     out = {}
     for task, values in logits.items():

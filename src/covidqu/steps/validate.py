@@ -10,17 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.data.batches import Batches, Loader, in_sequence
 from covidqu.data.examples import Inputs, RunData
 from covidqu.data.index import Packed
 from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
 from covidqu.files import sha256
-from covidqu.steps.predict import forward, ready
+from covidqu.steps.predict import outcomes, ready
 
 PART = "Val"
 
@@ -29,15 +27,15 @@ def validate(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path) -
     """Write `out`: one row per Val image that training chose its epoch by, in row order.
 
     Those are the images whose label the run's class head knows, or all without a head. Columns and meta as in
-    scores.parquet, `part` in meta; neither counts at another side than 256 nor errors of a reconstruction. Always in
-    32 bit. ValueError where the split or the weights do not fit.
+    scores.parquet, `part` in meta; neither counts at another side than 256 nor errors of a
+    reconstruction. ValueError where the split or the weights do not fit.
     """
     data, splits = RunData.open(run, inputs), pd.read_parquet(inputs.split)
     examples, (model, device) = data.examples(PART), ready(run, weights)
-    found, order = [], in_sequence(len(examples), 2 * run.batch)
-    for batch in tqdm(Loader(Batches(examples))(order), desc=f"{name} validate", total=len(order), mininterval=2):
-        given = forward(model, batch, data.statistics, device, run)
-        found.append(columns(data.packed, run, batch.rows.numpy(), given, weights))
+    found = [
+        columns(data.packed, run, rows, given, weights)
+        for rows, given in outcomes(f"{name} validate", examples, run, model, device, data.statistics)
+    ]
     whole = {column: np.concatenate([part[column] for part in found]) for column in found[0]}
     meta = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.packed.data_hash, "roi": run.roi}
     meta |= {"subset": run.subset, "split": run.split, "tasks": list(run.tasks), "px": PX, "classes": run.class_map}
