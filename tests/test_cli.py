@@ -37,7 +37,7 @@ params = ["--params", "params.yaml", "--params", "workflow/overlays/demo.yaml"]
 assert main([*params, "audit", "--packed", t + "/packed", "--out", t + "/audit"]) == 0
 assert main([*params, "split", "--packed", t + "/packed", "--audit", t + "/audit", "--out", t + "/split.parquet"]) == 0
 assert main(["roi", "whole", "--packed", t + "/packed", "--out", t + "/whole.npy", "--sheet", t + "/whole.png"]) == 0
-import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison, covidqu.report.check
+import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison, covidqu.report.recompute
 """
     assert not imported(code) & {"torch", "lightning_fabric", "segmentation_models_pytorch"}
 
@@ -45,7 +45,7 @@ import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison
 def test_every_step_has_its_name_everywhere() -> None:
     for name, (handler, *_) in STEPS.items():
         assert handler.__name__ == name
-    assert parser().parse_args(["check", "--expected", "a", "--actual", "b"]).step == "check"
+    assert parser().parse_args(["check", "--results", "a", "--data", "b"]).step == "check"
 
 
 def test_a_fault_is_one_message_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,23 @@
 """Committed results: made again from the committed scores, without training, to the last digit (`covidqu check`)."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from expected.update import update
+
+from covidqu.cli import main
+from covidqu.config.params import load
+from covidqu.data.index import open_packed
+from covidqu.report import targets
+
 ROOT = Path(__file__).resolve().parent.parent
+DEMO = [ROOT / "params.yaml", ROOT / "workflow/overlays/demo.yaml"]
+EXPECTED = ROOT / "tests/expected/demo"
 WITHOUT = ("torch", "lightning_fabric", "segmentation_models_pytorch", "albumentations")
 
 
@@ -45,3 +56,61 @@ def test_no_patient_is_shown_in_git() -> None:
     for name in listed:
         if name.endswith(".svg"):
             assert "<image" not in (ROOT / name).read_text(), f"{name}: holds a raster image"
+
+
+def demo_step(*command: object) -> int:
+    """Status of one subcommand under the demo's settings."""
+    settings = [word for file in DEMO for word in ("--params", str(file))]
+    return main([*settings, *map(str, command)])
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's data, made here: no training is needed for them."""
+    data = tmp_path_factory.mktemp("data")
+    archive, packed, audit = data / "raw/covidqu.zip", data / "packed", data / "audit"
+    assert demo_step("download", "--out", archive) == 0
+    assert demo_step("pack", "--archive", archive, "--out", packed) == 0
+    assert demo_step("audit", "--packed", packed, "--out", audit) == 0
+    assert demo_step("split", "--packed", packed, "--audit", audit, "--out", data / "split.parquet") == 0
+    return data
+
+
+def test_the_demos_data_are_the_same_on_every_machine(phantoms: Path) -> None:
+    cards = {path: json.loads(path.read_text()) for path in EXPECTED.glob("*/*/card.json")}
+    params = load(DEMO)
+    assert len(cards) == len(params.runs) + len(params.baselines)
+    made = open_packed(phantoms / "packed").data_hash
+    assert {path: card["data_hash"] for path, card in cards.items()} == dict.fromkeys(cards, made)
+
+
+def test_the_demos_tables_and_figures_follow_from_its_scores(
+    phantoms: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = demo_step("check", "--results", EXPECTED, "--data", phantoms)
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    counts, *skipped = printed.out.splitlines()
+    params = load(DEMO)
+    figures = sum(kind == "svg" for kind in targets.figures(params).values())
+    assert counts.startswith(f"{EXPECTED}: {len(targets.tables(params)) + 1} tables recomputed, ")
+    assert counts.endswith(f" values and {figures} figures checked: 0 differences")
+    assert all("show patients, never committed" in line for line in skipped), skipped
+
+
+def test_an_expectation_is_small_files_of_a_finished_run(tmp_path: Path) -> None:
+    expected, results = tmp_path / "expected", tmp_path / "results"
+    kept = ["comparison.csv", "architectures.json", "cost.json", "tables/a/b.csv", "tables/a/b.md", "figures/a/b.svg"]
+    kept += ["baselines/a/card.json", "runs/a/card.json", "runs/a/history.csv", "runs/a/scores.parquet"]
+    left = ["runs/a/predictions.npz", "runs/a/last.safetensors", "weights/a.safetensors", "figures/a/c.png"]
+    for name in (*kept[1:], *left):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text(name)
+    (expected / "tables").mkdir(parents=True)
+    (expected / "tables/old.csv").touch()
+    with pytest.raises(ValueError, match=r"results: no comparison\.csv; run the demo to its end first"):
+        update(results, expected)
+    assert (expected / "tables/old.csv").is_file(), "nothing was touched"
+    (results / kept[0]).touch()
+    update(results, expected)
+    assert {str(path.relative_to(expected)) for path in expected.rglob("*") if path.is_file()} == set(kept)

@@ -104,12 +104,11 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     "page": (commands.page, "the report as a static site", (), ("data", "results", "out"), ()),
     "check": (
         commands.check,
-        "make committed tables and figures again, or compare two folders of tables; docs/checks.md",
+        "make committed tables and figures again from their scores; docs/checks.md",
         (),
         (),
-        ("results", "data", "expected", "actual", "since"),
+        ("results", "data"),
     ),
-    "tolerances": (commands.tolerances, "how far results of several machines are apart", ("folders",), ("out",), ()),
     "readme": (commands.readme, "put the measured overview into a Markdown file", (), ("results", "out"), ()),
     "systems": (
         commands.systems,
@@ -124,7 +123,6 @@ SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be give
     ("tables", "names"): {"nargs": "*", "metavar": "NAME"},
     ("figures", "names"): {"nargs": "*", "metavar": "NAME"},
     ("check", "results"): {"action": "append"},
-    ("tolerances", "folders"): {"nargs": "+", "type": Path},
 }
 
 

@@ -174,22 +174,10 @@ def page(a: argparse.Namespace, p: Params) -> object:
 
 
 def check(a: argparse.Namespace, p: Params) -> object:
-    if not any((a.expected, a.actual, a.since)):
-        from covidqu.report.recompute import recompute
+    from covidqu.report.recompute import recompute as step
 
-        named = a.params or "COVIDQU_PARAMS" in os.environ
-        return recompute(a.results, a.data, p if named else None)
-    if not (a.expected and a.actual) or a.results or a.data:
-        raise ValueError("--expected and --actual belong together, with --since at most; --results and --data do not")
-    from covidqu.report.check import check as step
-
-    return step(a.expected, a.actual, a.since)
-
-
-def tolerances(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.tolerances import tolerances as step
-
-    return step(a.folders, a.out)
+    named = a.params or "COVIDQU_PARAMS" in os.environ
+    return step(a.results, a.data, p if named else None)
 
 
 def readme(a: argparse.Namespace, p: Params) -> object:

@@ -29,7 +29,6 @@ SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which co
 NO_DATA = "need the packed data, not here (--data FOLDER)"
 PATIENTS = "show patients, never committed"
 PART = 100  # characters of a long text that are shown
-EXACTLY = check.Tolerances(tolerances=[])
 
 
 def recompute(folders: list[Path] | None, data: Path | None, settings: Params | None) -> int:
@@ -73,7 +72,6 @@ class Recomputation:
         """Make everything again and compare it."""
         self.files = files(self.results)
         self.sources = Sources(self.params, self.data or self.made / "no data", self.results)
-        self.allowed = check.read_tolerances(self.results / check.TOLERANCES)
         names, drawn = targets.tables(self.params), targets.figures(self.params)
         shapes = [name for name, kind in drawn.items() if kind == "svg"]
         made = [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".md")]
@@ -145,12 +143,10 @@ class Recomputation:
             self._say(moved_lines(f"tables/{name}.md", was, now, with_table=same))
 
     def _count(self, name: str, was: check.Content, now: check.Content) -> None:
-        found = check.differences(name, was, now, self.allowed)
+        found = check.differences(name, was, now)
         self._say(found.faults)
         self.values += found.values
         self.tables += 1
-        if found.free:
-            self._skip("values", f"left free by {check.TOLERANCES}", name, found.free)
 
     def _comparison(self) -> None:
         """Rows of tables that cannot be made here are left out on both sides."""
@@ -188,7 +184,7 @@ class Recomputation:
             return
         for block in BLOCKS:
             was, now = (block.of(page) for page in (text, again.read_text(encoding="utf-8")))
-            found = check.differences("README.md", markdown_rows(was), markdown_rows(now), EXACTLY)
+            found = check.differences("README.md", markdown_rows(was), markdown_rows(now))
             self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
             self.tables += 1
             self.values += found.values
@@ -235,7 +231,7 @@ def moved_lines(name: str, was: str, now: str, *, with_table: bool) -> list[str]
     """Lines of a Markdown text that differ: title, remarks and, where asked, rows of the table."""
     old, new = ([line for line in page.splitlines() if with_table or not line.startswith("|")] for page in (was, now))
     pairs = [pair for pair in zip_longest(old, new, fillvalue="") if pair[0] != pair[1]]
-    return [f"{name}: text moved: {shown(*pair)} (tolerance 0)" for pair in pairs]
+    return [f"{name}: text moved: {shown(*pair)}" for pair in pairs]
 
 
 def shown(was: str, now: str) -> str:
