@@ -28,7 +28,7 @@ from measuring import Line, machine  # noqa: E402
 
 from covidqu.config.data import Phantom  # noqa: E402
 from covidqu.ingest.pack import pack  # noqa: E402
-from covidqu.ingest.phantom import write_phantom  # noqa: E402
+from covidqu.ingest.sources.phantom import write as write_phantom  # noqa: E402
 
 TREE = "Infection Segmentation Data"
 PARTS = {"samples": samples, "computing": computing, "masks": numbers_of_masks, "commands": commands}

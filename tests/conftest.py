@@ -27,7 +27,7 @@ def phantom_config() -> Phantom:
 
 @pytest.fixture(scope="session")
 def phantom_archive(tmp_path_factory: pytest.TempPathFactory, phantom_config: Phantom) -> Path:
-    from covidqu.ingest.phantom import write_phantom
+    from covidqu.ingest.sources.phantom import write as write_phantom
 
     path = tmp_path_factory.mktemp("archive") / "phantom.zip"
     write_phantom(path, phantom_config)

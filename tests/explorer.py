@@ -15,7 +15,7 @@ from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.scores import score
 from covidqu.ingest.pack import pack
-from covidqu.ingest.phantom import write_phantom
+from covidqu.ingest.sources.phantom import write as write_phantom
 from covidqu.page import cases, pages, site
 from covidqu.report.sources import Sources
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,10 @@ import yaml
 from kaggle_server import Answer, KaggleServer
 
 from covidqu.config.data import Download, Kaggle
-from covidqu.ingest import kaggle, kaggle_client
-from covidqu.ingest.archive import download
+from covidqu.ingest import space
+from covidqu.ingest.download import download as step
+from covidqu.ingest.source import source as look_at
+from covidqu.ingest.sources import kaggle, kaggle_client
 
 ROOT = Path(__file__).resolve().parent.parent
 CHUNK = kaggle.CHUNK
@@ -91,11 +94,18 @@ def settings(
     return Download.model_validate(
         {
             "source": source,
-            "path": None if path is None else str(path),
+            **({source: {"path": str(path)}} if path is not None else {}),
             "kaggle": release(url, **changes).model_dump(),
             "phantom": {"seed": 0, "lung": few, "infection": few},
         }
     )
+
+
+def download(out: Path, config: Download) -> None:
+    """What both engines do: look at the source, then get the archive."""
+    record = out.parent.parent / "source.json"
+    look_at(record, config)
+    step(record, out, config)
 
 
 def names(folder: Path) -> list[str]:
@@ -117,13 +127,14 @@ def test_zip_is_copied_and_the_variable_goes_first(out: Path, tmp_path: Path, mo
     (tmp_path / "two.zip").write_bytes(make_zip(1))
     config = settings("zip", path=tmp_path / "one.zip")
     download(out, config)
-    assert out.read_bytes() == PAYLOAD and out.stat().st_nlink == 1
+    assert out.read_bytes() == PAYLOAD and not out.samefile(tmp_path / "one.zip")
     monkeypatch.setenv("COVIDQU_DATA", str(tmp_path / "two.zip"))
     download(out, config)
     assert out.read_bytes() == make_zip(1)
     monkeypatch.setenv("COVIDQU_DATA", str(tmp_path))  # a folder does not fit the source
-    download(out, config)
-    assert out.read_bytes() == PAYLOAD and names(out.parent) == ["covidqu.zip"]
+    with pytest.raises(ValueError, match=f"COVIDQU_DATA={tmp_path}: is not a zip file.*correct it or unset it"):
+        download(out, config)
+    assert out.read_bytes() == make_zip(1) and names(out.parent) == ["covidqu.zip"]
 
 
 def test_faults_of_local_sources(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,16 +144,16 @@ def test_faults_of_local_sources(out: Path, tmp_path: Path, monkeypatch: pytest.
         ("zip", tmp_path / "no.zip", "not a zip file"),
         ("zip", tmp_path / "gone.zip", "does not exist"),
         ("zip", tmp_path, "is not a zip file"),
-        ("zip", None, "COVIDQU_DATA is not set"),
+        ("zip", None, "neither download.zip.path nor COVIDQU_DATA is set"),
         ("directory", tmp_path / "gone", "does not exist"),
-        ("directory", tmp_path / "no.zip", "is not a folder"),
+        ("directory", tmp_path / "no.zip", "download.directory.path=.*is not a folder"),
         ("directory", tmp_path, "no PNG file under 'Infection Segmentation Data'"),
     ]
     for source, path, message in cases:
         with pytest.raises(ValueError, match=message):
             download(out, settings(source, path=path))
     monkeypatch.setenv("COVIDQU_DATA", str(tmp_path / "elsewhere"))
-    with pytest.raises(ValueError, match="elsewhere is not a folder"):
+    with pytest.raises(ValueError, match="COVIDQU_DATA=.*elsewhere: does not exist; correct it or unset it"):
         download(out, settings("directory"))
     assert names(out.parent) == []
 
@@ -323,7 +334,9 @@ def test_killed_process_resumes(tmp_path: Path, server: KaggleServer) -> None:
     overlay.write_text(yaml.safe_dump({"download": settings(url=server.url).model_dump(mode="json")}))
     out = tmp_path / "raw" / "covidqu.zip"
     command = [sys.executable, "-m", "covidqu", "--params", str(ROOT / "params.yaml"), "--params", str(overlay)]
-    command += ["download", "--out", str(out)]
+    record = tmp_path / "source.json"
+    subprocess.run([*command, "source", "--out", str(record)], check=True)
+    command += ["download", "--source", str(record), "--out", str(out)]
     partial = out.parent / ".covidqu.zip.download"
     half = 4 * CHUNK
     server.script = [Answer(hang_at=half)]
@@ -349,7 +362,7 @@ def test_killed_process_resumes(tmp_path: Path, server: KaggleServer) -> None:
 def test_no_space_is_seen_before_the_first_byte(
     out: Path, tmp_path: Path, server: KaggleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     (tmp_path / "one.zip").write_bytes(PAYLOAD)
     for config in (settings(url=server.url), settings("zip", path=tmp_path / "one.zip")):
         with pytest.raises(OSError, match=f"{len(PAYLOAD)} bytes are needed, 1000 are free.*{out}") as caught:
@@ -488,6 +501,7 @@ def test_failing_client_then_the_address(
     said = capfd.readouterr()
     assert "the kaggle client failed" in said.err and "trying the anonymous address" in said.err
     led_here.script = [Answer(status=403)]
+    shutil.rmtree(tmp_path / ".kept")
     with pytest.raises(ValueError, match="HTTP 403; before that, the kaggle client failed") as caught:
         download(out, settings(url=led_here.url))
     assert "***" in str(caught.value)

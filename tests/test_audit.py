@@ -12,7 +12,7 @@ from covidqu.data.index import Packed, open_packed
 from covidqu.ingest import pairs as pairs_module
 from covidqu.ingest.audit import PAPERS, audit
 from covidqu.ingest.pairs import find_pairs, near_pairs, thumbnails
-from covidqu.ingest.phantom import planted
+from covidqu.ingest.sources.phantom import planted
 
 
 def settings(**changes: object) -> Audit:

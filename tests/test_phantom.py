@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from covidqu.config.data import CLASSES, SPLITS, Phantom
-from covidqu.ingest.phantom import planted, write_phantom
+from covidqu.ingest.sources.phantom import planted
+from covidqu.ingest.sources.phantom import write as write_phantom
 
 TREES = {"infection": "Infection Segmentation Data", "lung": "Lung Segmentation Data"}
 Key = tuple[str, str, str, str, str]  # subset, split, label, kind, stem

@@ -8,12 +8,11 @@ import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Split
-from covidqu.config.params import load
 from covidqu.data.index import Packed, open_packed
-from covidqu.ingest.archive import download
 from covidqu.ingest.audit import audit
 from covidqu.ingest.pack import pack
 from covidqu.ingest.pairs import leaks, near_pairs, thumbnails
+from covidqu.ingest.sources import directory
 from covidqu.ingest.split import split
 
 pytestmark = pytest.mark.realdata
@@ -23,8 +22,7 @@ SETTINGS = Path(__file__).resolve().parent.parent / "params.yaml"
 @pytest.fixture(scope="session")
 def real_folder(tmp_path_factory: pytest.TempPathFactory, covidqu_data: Path) -> Path:
     folder = tmp_path_factory.mktemp("real")
-    settings = load([SETTINGS]).download.model_copy(update={"source": "directory", "path": str(covidqu_data)})
-    download(folder / "covidqu.zip", settings)
+    directory.write(folder / "covidqu.zip", covidqu_data)
     pack(folder / "covidqu.zip", folder / "packed")
     (folder / "covidqu.zip").unlink()
     audit(

@@ -9,7 +9,7 @@ import pytest
 from covidqu.config.data import Audit, Phantom, Split
 from covidqu.data.index import open_packed
 from covidqu.ingest.audit import audit
-from covidqu.ingest.phantom import planted
+from covidqu.ingest.sources.phantom import planted
 from covidqu.ingest.split import folds, read_pairs, split
 
 

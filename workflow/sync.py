@@ -19,6 +19,11 @@ from pathlib import Path
 
 import yaml
 
+sys.path.insert(0, "src")
+
+from covidqu.config.params import load
+from covidqu.ingest.source import look
+
 REPORT_RULES = {"architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page", "all"}
 
 
@@ -47,8 +52,25 @@ def planned() -> dict[str, int]:
 
 
 def status() -> dict[str, list]:
-    """Stage -> what DVC finds changed, by content."""
-    return json.loads(call("dvc", "status", "--json"))
+    """Stage -> what DVC finds changed, by content.
+
+    For stage `source` DVC says "always changed" and cannot know better: changed is it when source.json says otherwise.
+    """
+    found = json.loads(call("dvc", "status", "--json"))
+    changes = [change for change in found.pop("source", []) if change != "always changed"]
+    if not source_is_current():
+        changes.append({"changed source": "what the archive is made of is another now"})
+    return found | ({"source": changes} if changes else {})
+
+
+def source_is_current() -> bool:
+    """Whether source.json says what is to be said of the source now; a source that is gone is no change."""
+    params = load([Path("params.yaml")])
+    file = Path(params.paths.data) / "source.json"
+    try:
+        return file.is_file() and file.read_text(encoding="utf-8") == look(params.download, file)[0]
+    except (ValueError, OSError) as error:
+        raise NotInStep(str(error)) from None
 
 
 def unexplained(found: dict[str, list]) -> list[str]:

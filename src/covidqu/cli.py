@@ -14,7 +14,8 @@ Handler = Callable[[argparse.Namespace, Params], object]
 
 # subcommand: (function, help, positional names, required path options, optional path options)
 STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "download": (commands.download, "get the archive", (), ("out",), ()),
+    "source": (commands.source, "what the archive is to be made of", (), ("out",), ()),
+    "download": (commands.download, "get the archive", (), ("source", "out"), ()),
     "pack": (commands.pack, "read the archive once into arrays and an index", (), ("archive", "out"), ()),
     "audit": (commands.audit, "duplicates, conflicts and counts; a gate", (), ("packed", "out"), ()),
     "split": (commands.split, "official, deduplicated and grouped k-fold splits", (), ("packed", "audit", "out"), ()),

@@ -25,10 +25,16 @@ def parameter_files(arguments: list[str] | None) -> list[Path]:
     return [Path(name) for name in names]
 
 
-def download(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.ingest.archive import download as step
+def source(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.ingest.source import source as step
 
     return step(a.out, p.download)
+
+
+def download(a: argparse.Namespace, p: Params) -> object:
+    from covidqu.ingest.download import download as step
+
+    return step(a.source, a.out, p.download)
 
 
 def pack(a: argparse.Namespace, p: Params) -> object:

@@ -4,8 +4,28 @@ AUDIT = [f"{D}/audit/{file}" for file in ("duplicates.parquet", "duplicates.csv"
 SPLIT = f"{D}/split.parquet"
 
 
+# Cheap. Its settings are what source.json should say now: looked at with each start, so another folder, changed images
+# or another source are noticed, and settings of sources that are not in use are not.
+rule source:
+    input:
+        code=code("source"),
+    output:
+        f"{D}/source.json",
+    log:
+        f"logs/{R}/source.log",
+    benchmark:
+        f"logs/{R}/source.bench.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        now=SOURCE,
+    shell:
+        "python -m covidqu source --out {output} 2>&1 | tee {log} >&2"
+
+
 rule download:
     input:
+        source=f"{D}/source.json",
         code=code("download"),
     output:
         f"{D}/raw/covidqu.zip",
@@ -15,10 +35,8 @@ rule download:
         f"logs/{R}/download.bench.tsv"
     conda:
         "../envs/data.yaml"
-    params:
-        values=pick(config, "download"),
     shell:
-        "python -m covidqu download --out {output} 2>&1 | tee {log} >&2"
+        "python -m covidqu download --source {input.source} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule pack:

@@ -11,6 +11,8 @@ sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from covidqu.config.params import load, pick, read
 from covidqu.imports import step_files as code
+from covidqu.ingest import outside
+from covidqu.ingest.source import look
 from covidqu.report import targets
 
 OVERLAYS = workflow.configfiles[:-1]  # Snakemake appends params.yaml to those of the command line
@@ -28,6 +30,17 @@ os.environ["COVIDQU_PARAMS"] = os.pathsep.join(map(str, FILES))
 shell.prefix("set -euo pipefail; export PYTHONPATH=src; ")
 
 D, R, RUNS = PARAMS.paths.data, PARAMS.paths.results, PARAMS.resolved
+
+try:  # rule source: what the archive is to be made of, as it is now
+    SOURCE, source_warning = look(PARAMS.download, Path(D) / "source.json")
+    if source_warning and workflow.is_main_process:
+        print(f"source: {source_warning}", file=sys.stderr)
+except outside.Absent as error:
+    if error.path:
+        raise WorkflowError(str(error)) from None
+    SOURCE = ""  # nothing is named: rule source says so when its turn comes
+except (ValueError, OSError) as error:
+    raise WorkflowError(str(error)) from None
 
 
 def one_of(names):

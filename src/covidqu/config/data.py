@@ -25,6 +25,12 @@ class Kaggle(Strict):
     timeout_s: float = Field(gt=0, default=60)
 
 
+class Local(Strict):
+    """A folder or zip file on this machine."""
+
+    path: str | None = None
+
+
 class Phantom(Strict):
     """The synthetic data set: images per class for each split (COVID-19, Non-COVID, Normal), for each subset."""
 
@@ -37,8 +43,9 @@ class Download(Strict):
     """Where the archive comes from."""
 
     source: Literal["kaggle", "directory", "zip", "phantom"]
-    path: str | None = None
     kaggle: Kaggle
+    directory: Local = Local()
+    zip: Local = Local()
     phantom: Phantom
 
 

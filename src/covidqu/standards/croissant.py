@@ -69,7 +69,7 @@ def _release(params: Params) -> mlc.FileObject:
 
 def _of_phantom(archive: Path) -> mlc.FileObject:
     if not archive.is_file():
-        raise ValueError(f"{archive}: no such file; run `covidqu download --out {archive}`")
+        raise ValueError(f"{archive}: no such file; run `covidqu source`, then `covidqu download --out {archive}`")
     return mlc.FileObject(
         id=ARCHIVE,
         name=archive.name,

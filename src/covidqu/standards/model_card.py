@@ -112,7 +112,7 @@ def command(sources: Sources, run: str, files: list[Path]) -> str:
     """The command line that makes the run and its scores again, from the root of a clone."""
     overlays = [file.name if file.is_absolute() else file.as_posix() for file in files[1:]]
     download = sources.params.download
-    local = download.source in ("directory", "zip") and download.path is None
+    local = download.source in ("directory", "zip") and getattr(download, download.source).path is None
     words = ["COVIDQU_DATA=FOLDER"] if local else []
     words += ["uv run snakemake", f"{sources.params.paths.results}/runs/{run}/scores.parquet", "--cores all"]
     return " ".join([*words, *(["--configfile", *overlays] if overlays else [])])

@@ -14,7 +14,7 @@ import torch
 from covidqu.config.machine import Machine
 from covidqu.config.training import Run
 from covidqu.data.examples import Inputs, RunData
-from covidqu.files import sha256, write_text
+from covidqu.files import keep, kept_as, sha256, take_back, write_text
 from covidqu.systems.base import build, load_weights
 from covidqu.systems.weights import save_weights
 from covidqu.training.card import about_weights, describe, git_commit
@@ -32,8 +32,9 @@ def train(
     live: Path | None = None,
 ) -> None:  # fmt: skip
     """Train `run` and write `weights` (the best epoch on Val by `run.monitor`), last.safetensors,
-    history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete;
-    `live` is the folder of a logger.
+    history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete, then
+    a second name of its outputs: asked for again, the same training takes them from there. `live` is the folder of a
+    logger.
 
     ValueError: data that are not those of the index, weights that do not fit, parts without images, a monitor that is
     not defined on Val, a device that is not there, a loss that is not finite.
@@ -41,12 +42,19 @@ def train(
     commit = git_commit()  # now: hours later the tree may be another
     fabric = launch(run, machine, live)
     data = RunData.open(run, inputs)
+    known = identity(run, data.packed.data_hash, init, inputs.roi, inputs.split)
+    outputs = [weights, *(out / file for file in ("last.safetensors", "history.csv", "card.json"))]
+    kept = resume / "finished"
+    if kept_as(kept) == known:
+        fabric.barrier()  # every process has looked
+        if fabric.global_rank == 0:
+            take_back(kept, known, outputs)
+        return
     parts = data.examples("Train"), data.examples("Val")
     seed_all(run.seed, 0, 0)
     model = build(run.model, run.tasks, run.image_px)
     scope = load_weights(model, init)
     learner = Learner(run, fabric, model, data.ratios, data.statistics)
-    known = identity(run, data.packed.data_hash, init, inputs.roi, inputs.split)
     state = State(name, resume / "last.pt", known)
     progress = Loop(name, learner, *parts, state, machine).fit()
     if fabric.global_rank == 0:
@@ -64,6 +72,7 @@ def train(
         }
         card = describe(name, run, history=progress.history, best_epoch=progress.best_epoch, facts=facts)
         write(learner, progress, card, weights, out)
+        keep(kept, known, outputs)
         state.remove()
     fabric.barrier()
 

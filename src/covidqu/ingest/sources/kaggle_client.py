@@ -24,7 +24,7 @@ from covidqu.config.data import Kaggle
 ADVICE = (
     "with an account: kaggle.com > Settings > API > create a token, put it in ~/.kaggle/access_token or in the "
     "environment variable KAGGLE_API_TOKEN (older: KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json), then run "
-    "again; or download the archive in a browser and set download.source to zip and download.path to it"
+    "again; or download the archive in a browser and set download.source to zip and download.zip.path to it"
 )
 POLL_S = 0.1
 STALLED = 5  # times timeout_s without a new byte

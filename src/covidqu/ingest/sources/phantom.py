@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 
 from covidqu.config.data import CLASSES, PX, SPLITS, Phantom
 from covidqu.files import replacing
+from covidqu.imports import digest
 
 FOLDERS = {"infection": "Infection Segmentation Data", "lung": "Lung Segmentation Data"}
 NAMES = {"COVID-19": "covid_{}", "Non-COVID": "non_COVID ({})", "Normal": "Normal ({})"}
@@ -56,7 +58,12 @@ class Case:
     infection: np.ndarray
 
 
-def write_phantom(path: Path, config: Phantom) -> None:
+def facts(config: Phantom) -> dict[str, Any]:
+    """What the archive is made of: its settings, and this code."""
+    return {**config.model_dump(mode="json"), "code": digest("ingest.sources.phantom")}
+
+
+def write(path: Path, config: Phantom) -> None:
     """Write the synthetic archive to `path` (ZIP_STORED, fixed timestamps)."""
     entries, _ = _plan(config)
     cases = _distinct_cases(config.seed, sorted({(CLASSES.index(e.label), e.source) for e in entries}))

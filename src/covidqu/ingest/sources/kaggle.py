@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from covidqu.config.data import Kaggle
 from covidqu.files import sha256, write_text
-from covidqu.ingest import kaggle_client
+from covidqu.ingest.sources import kaggle_client
+from covidqu.ingest.space import require_space
 
 CHUNK = 1 << 18
 BACKOFF_S = 1.0  # first wait; doubles with each failure in a row
@@ -74,7 +75,12 @@ class Partial:
         self.about.unlink(missing_ok=True)
 
 
-def fetch(out: Path, config: Kaggle) -> None:
+def facts(config: Kaggle) -> dict[str, Any]:
+    """What the archive is: the pins of the release. Nothing is asked of the network."""
+    return config.model_dump(include={"dataset", "version", "sha256", "files", "unpacked_bytes"})
+
+
+def write(out: Path, config: Kaggle) -> None:
     """Download, verify, then rename to `out`.
 
     With credentials the official client is asked first, then the anonymous address. ValueError when both refuse or the
@@ -91,14 +97,6 @@ def fetch(out: Path, config: Kaggle) -> None:
         _by_address(out, config)
     except Refused as error:
         raise ValueError(f"{error}; {advice}") from None
-
-
-def require_space(out: Path, needed: int) -> None:
-    """OSError (ENOSPC) when the disk of `out` has less than `needed` bytes left."""
-    free = shutil.disk_usage(out.parent).free
-    if free < needed:
-        message = f"{needed} bytes are needed, {free} are free; free some space or change paths.data"
-        raise OSError(errno.ENOSPC, message, str(out))
 
 
 def _check_bytes(path: Path, config: Kaggle, origin: str) -> None:
