@@ -153,7 +153,7 @@ def test_faults_of_local_sources(out: Path, tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(ValueError, match=message):
             download(out, settings(source, path=path))
     monkeypatch.setenv("COVIDQU_DATA", str(tmp_path / "elsewhere"))
-    with pytest.raises(ValueError, match="COVIDQU_DATA=.*elsewhere: does not exist; correct it or unset it"):
+    with pytest.raises(ValueError, match=r"COVIDQU_DATA=.*elsewhere: does not exist; correct it or unset it"):
         download(out, settings("directory"))
     assert names(out.parent) == []
 

@@ -59,6 +59,7 @@ def test_same_steps(jobs: list[Step], copy: Path):
 
 def test_the_comparison_sees_every_step(jobs: list[Step], copy: Path):
     steps = {
+        "source",
         "download",
         "pack",
         "audit",

@@ -50,7 +50,7 @@ def test_a_stage_without_markers_is_refused(copy: Path) -> None:
     text = (copy / "dvc.yaml").read_text()
     (copy / "dvc.yaml").write_text(text.replace("# end of code", "# end", 1))
     done = dvc_code(copy)
-    assert done.returncode == 1 and "stage download has 0 lists" in done.stderr
+    assert done.returncode == 1 and "stage source has 0 lists" in done.stderr
 
 
 def test_a_closure_holds_what_is_imported_anywhere_and_no_more() -> None:

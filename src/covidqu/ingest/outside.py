@@ -51,16 +51,16 @@ def facts(path: Path, kind: ModuleType, memory: Path) -> dict[str, Any]:
     found = kind.files(path)
     dates = [f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n" for name, _, status in found]
     seen = hashlib.sha256("".join(dates).encode(errors="surrogateescape")).hexdigest()
-    known = remembered(memory)
-    if (known.get("path"), known.get("seen")) != (str(path.absolute()), seen):
-        known = {"path": str(path.absolute()), "seen": seen, "sha256": _content([(n, p) for n, p, _ in found])}
+    known, place = remembered(memory), str(path.absolute())
+    if known.get(place, ["", ""])[0] != seen:
+        known[place] = [seen, _content([(name, file) for name, file, _ in found])]
         with suppress(OSError):  # a folder that cannot be written: the contents are read again next time
             write_text(memory, json.dumps(known))
-    return {"files": len(found), "bytes": sum(s.st_size for _, _, s in found), "sha256": known["sha256"]}
+    return {"files": len(found), "bytes": sum(status.st_size for _, _, status in found), "sha256": known[place][1]}
 
 
-def remembered(memory: Path) -> dict[str, Any]:
-    """What `memory` holds: path, hash of names, lengths and dates, hash of contents; empty when it cannot be read."""
+def remembered(memory: Path) -> dict[str, list[str]]:
+    """Path -> [hash of names, lengths and dates, hash of contents] when it was last looked at."""
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):

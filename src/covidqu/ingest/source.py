@@ -40,15 +40,14 @@ def look(config: Download, out: Path) -> tuple[str, str | None]:
     try:
         found = outside.facts(outside.named(config, kind), kind, memory)
     except outside.Absent as error:
-        was = outside.remembered(memory).get("path")
-        if error.path is not None and str(error.path) != was:
-            raise
         recorded = _recorded(out)
-        if json.loads(recorded).get("source") != config.source:
+        content = json.loads(recorded)
+        made_of = [path for path, (_, known) in outside.remembered(memory).items() if known == content.get("sha256")]
+        if content.get("source") != config.source or (error.path and str(error.path) not in made_of):
             raise
         place = f"{error.by}={error.path} is gone" if error.path else f"no {config.source} is named"
-        made = f", made of {was}," if was else ""
-        return recorded, f"{place}; going on with {out.parent / 'raw' / 'covidqu.zip'}{made} and with all that followed"
+        archive = " ".join([str(out.parent / "raw" / "covidqu.zip"), *(["made of", *made_of[:1]] if made_of else [])])
+        return recorded, f"{place}; going on with {archive}"
     return _text(config.source, found | ({"code": kind.code()} if kind.code() else {})), None
 
 

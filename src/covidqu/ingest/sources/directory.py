@@ -59,7 +59,8 @@ def _walk(folder: Path, name: str, seen: dict[tuple[int, int], Path]) -> Iterato
     status = folder.stat()
     first = seen.setdefault((status.st_dev, status.st_ino), folder)
     if first != folder:
-        raise ValueError(f"{folder}: leads to the same folder as {first}; remove whichever of them is a symbolic link")
+        links = [path for place in (folder, first) for path in (place, *place.parents) if path.is_symlink()]
+        raise ValueError(f"{links[0] if links else folder}: {folder} and {first} are one folder; remove this link")
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
