@@ -74,6 +74,8 @@ def test_environment_covers_the_imports_of_its_steps(name: str):
     files = [*closure("config.params", *(step_modules()[step] for step in steps)), PACKAGE / "cli.py", COMMANDS]
     if "train" in steps:  # imported by name
         files += (PACKAGE / "systems").glob("*.py")
+    if "download" in steps:
+        files += (PACKAGE / "ingest" / "sources").glob("*.py")
     held, distributions = pins(ENVS[name]), packages_distributions()
     missing = {
         package
