@@ -73,7 +73,7 @@ def write_run(results: Path, params: Params, run: str, frame: pd.DataFrame) -> N
 
 def numbered(params: Params) -> dict[str, int]:
     """Run of this system -> seed of its scores."""
-    return {run: i for i, run in enumerate(run for run in params.runs if run.startswith("cbam-mtl"))}
+    return {run: i for i, run in enumerate(run for run in params.resolved if run.startswith("cbam-mtl"))}
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def params() -> Params:
 def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("full")
     write_data(root / "data", ("infection", "lung"))
-    for run in params.runs:
+    for run in params.resolved:
         write_run(root / "results", params, run, {})
     for run in params.explain:
         write_explained(root / "results", params, run)
@@ -345,7 +345,7 @@ def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path])
 def test_targets_name_their_inputs(params: Params) -> None:
     assert table_inputs("unet-roi/table-4", params) == ["unet-roi-lung", *PANEL]
     assert lineage(params, ["unet-roi-infection"]) == ["unet-roi-lung", "unet-roi-infection"]
-    assert comparison_inputs(params) == list(params.runs)
+    assert comparison_inputs(params) == list(params.resolved)
     assert needs_data("unetpp-b3/text") and not needs_data("unetpp-b3/table-2")
     with pytest.raises(ValueError, match=r"no table is called 'x/y'; tables are: .*unet-roi/table-4"):
         table_inputs("x/y", params)
