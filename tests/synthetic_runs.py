@@ -163,8 +163,8 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     (data / "audit").mkdir()
     index.to_parquet(data / "packed" / "index.parquet")
     np.save(data / "packed" / "images.npy", np.zeros((len(index), 256, 256), np.uint8))
-    for task, kept in (("lung", index), ("infection", index[index["subset"] == "infection"])):
-        first = np.arange(PX) < kept[f"{task}_px"].to_numpy()[:, None]  # the first pixels of the image
+    for task, part in (("lung", index), ("infection", index[index["subset"] == "infection"])):
+        first = np.arange(PX) < part[f"{task}_px"].to_numpy()[:, None]  # the first pixels of the image
         np.save(data / "packed" / f"{task}_masks.npy", np.packbits(first, axis=1))
     splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
     splits.to_parquet(data / "split.parquet")

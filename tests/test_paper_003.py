@@ -146,7 +146,6 @@ def test_an_absent_run_is_named(full: Sources) -> None:
     raw["explain"] = []
     for run in gone:
         del raw["runs"][run]
-        raw["full_runs"].pop(run, None)
     sources = Sources(check(raw), full.data, full.results)
     for table in ("table-3", "table-4", "table-6", "table-7"):
         row = "Proposed" if table in ("table-6", "table-7") else "Proposed Model"

@@ -44,6 +44,7 @@ def item(params: Params, training: str) -> str:
 def filled(part: str, stage: str, mark: str, lines: list[str]) -> str:
     """The text of a stage with these lines between the comments `mark` and `end of mark`."""
     between = re.compile(rf"^( *)# {mark}\n(?:.*\n)*?( *# end of {mark})$", re.MULTILINE)
+    lines = lines or ["{}"]
     part, number = between.subn(lambda m: "\n".join([f"{m[1]}# {mark}", *(m[1] + x for x in lines), m[2]]), part)
     if number != 1:
         raise ValueError(f"dvc.yaml: stage {stage} has {number} lists between `# {mark}` and `# end of {mark}`")

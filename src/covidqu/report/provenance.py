@@ -145,6 +145,11 @@ def provenance(params: Params, run: str, config: dict[str, Any] | None = None) -
     return found
 
 
+def lacks_settings(params: Params, run: str, config: dict[str, Any]) -> bool:
+    """Whether a card's configuration is of a version that did not have all settings of today."""
+    return len(provenance(params, run, config)) < len(full_entries(params, run))
+
+
 def deviations(params: Params, run: str, config: dict[str, Any] | None = None) -> dict[str, Setting]:
     """Dotted key -> setting, for those that the run has otherwise than its full version."""
     return {setting.key: setting for setting in provenance(params, run, config) if setting.actual != setting.value}

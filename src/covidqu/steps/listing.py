@@ -8,7 +8,7 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.config.training import Run
-from covidqu.report.provenance import deviations, full, read
+from covidqu.report.provenance import deviations, full, lacks_settings, read
 from covidqu.report.published import OUR_SYSTEM, SHOWN, paper
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
@@ -101,7 +101,11 @@ def state(params: Params, folder: Path, name: str) -> str:
     parts = [f"{words}, {commit[:9]}{'-' + changed if changed else ''}, {card['device']}"]
     parts.append("scored" if (folder / "scores.parquet").is_file() else "not scored")
     other = deviations(params, name, card["config"])
-    return "; ".join([*parts, f"reduced: {', '.join(key.removeprefix('model.') for key in other)}"] if other else parts)
+    if other:
+        parts.append(f"reduced: {', '.join(key.removeprefix('model.') for key in other)}")
+    if lacks_settings(params, name, card["config"]):
+        parts.append("card of an older version")
+    return "; ".join(parts)
 
 
 def described(path: Path) -> dict[str, Any]:
