@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from covidqu.config.params import Params, check, included, merge, read
+from covidqu.config.params import Params, check, merge, read
+from covidqu.config.reading import kept
 from covidqu.config.training import CLASS_MAPS
 from covidqu.evaluate.scores import write_scores
 from covidqu.report.cells import Cell, Table
@@ -17,9 +18,13 @@ LABELS = ["COVID-19"] * 12 + ["Non-COVID"] * 6 + ["Normal"] * 6
 PX = 256 * 256
 
 
-def settings(**changes: Any) -> Params:
+OPTIONAL = ROOT / "workflow/overlays/optional.yaml"
+
+
+def settings(optional: bool = False, **changes: Any) -> Params:
     fast = {"evaluate": {"bootstrap": {"resamples": 200}}}
-    return check(included(merge(merge(read([ROOT / "params.yaml"]), fast), changes)))
+    files = [ROOT / "params.yaml", *([OPTIONAL] if optional else [])]
+    return check(kept(merge(merge(read(files), fast), changes)))
 
 
 def scores(tasks: tuple[str, ...], seed: int, classes: dict[str, int] | None = None, px: int = 256) -> pd.DataFrame:
@@ -158,8 +163,8 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     (data / "audit").mkdir()
     index.to_parquet(data / "packed" / "index.parquet")
     np.save(data / "packed" / "images.npy", np.zeros((len(index), 256, 256), np.uint8))
-    for task, kept in (("lung", index), ("infection", index[index["subset"] == "infection"])):
-        first = np.arange(PX) < kept[f"{task}_px"].to_numpy()[:, None]  # the first pixels of the image
+    for task, part in (("lung", index), ("infection", index[index["subset"] == "infection"])):
+        first = np.arange(PX) < part[f"{task}_px"].to_numpy()[:, None]  # the first pixels of the image
         np.save(data / "packed" / f"{task}_masks.npy", np.packbits(first, axis=1))
     splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
     splits.to_parquet(data / "split.parquet")

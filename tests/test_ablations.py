@@ -91,7 +91,7 @@ def test_differences_by_hand(results: Path) -> None:
     assert values[DICE].ci_low < 0.25 < values[DICE].ci_high <= 0.5
     assert values[DICE].note == "reference minus reference-no-gate, paired over images"
     assert (values[WITH].run, values[WITHOUT].run) == ("reference", "reference-no-gate")
-    assert "epochs 4 instead of 60" in built.title and "on validation images" in built.title
+    assert "epochs 4 (full size: 60)" in built.title and "on validation images" in built.title
     assert "not over trainings" in " ".join(built.remarks)
 
 

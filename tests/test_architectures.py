@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from covidqu.config.params import Params, check, load, merge, read
+from covidqu.report.provenance import full
 from covidqu.steps import architectures
 from covidqu.systems.base import build
 
@@ -122,7 +123,7 @@ def test_a_reduced_run_keeps_the_papers_network_beside_its_own() -> None:
     params = check(merge(read([ROOT / "params.yaml"]), SMALL))
     for name in SMALL["runs"]:
         run = params.run(name)
-        entry = architectures.describe(run, params.full(name))
+        entry = architectures.describe(run, full(params, name))
         assert entry["parameters"] == build(run.model, run.tasks, run.image_px).parameter_count() < 10_000_000
         assert entry["input"] == [1, 1, 64, 64]
         assert (entry["paper"]["parameters"], entry["paper"]["input"]) == (COUNTS[name], [1, 1, 256, 256])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parameters import text
 
 from covidqu.cli import STEPS, main, parser
 
@@ -51,7 +52,7 @@ def test_every_step_has_its_name_everywhere() -> None:
 def test_a_fault_is_one_message_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = yaml.safe_load((ROOT / "params.yaml").read_text())
     bad["runs"]["unetpp-b3"]["epoch"] = 1
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(bad))
+    (tmp_path / "params.yaml").write_text(text(bad))
     assert main(["--params", str(tmp_path / "params.yaml"), "params"]) == 2
     message = capsys.readouterr().err
     assert "runs.unetpp-b3.epoch: unknown key" in message

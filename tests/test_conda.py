@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parameters import text
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ def test_steps_run_inside_their_environments(tmp_path: Path) -> None:
     runs = yaml.safe_load((ROOT / "params.yaml").read_text())["runs"]
     raw |= {"runs": dict.fromkeys(runs), "explain": [], "baselines": {}}  # tables are made of what there is
     raw["runs"]["unet-roi-lung"] = {"model": {"width": 4}, "image_px": 32, "epochs": 1, "batch": 2}
-    (tree / "tiny.yaml").write_text(yaml.safe_dump(raw))
+    (tree / "tiny.yaml").write_text(text(raw))
     (base / "bin").mkdir(parents=True)
     script = base / "bin" / "conda"
     script.write_text(CONDA.format(python=sys.executable, base=str(base), uv=uv, record=str(record)))

@@ -72,9 +72,9 @@ def small_runs(**widths: int) -> Params:
     runs: dict[str, Any] = dict.fromkeys(settings().runs)
     runs |= {name: {"model": {"width": widths.get(name, 4)}} for name in KEPT[:3]}
     model = {"encoder": "tu-mobilenetv4_conv_small", "decoder_channels": [8, 8, 8, 8, 8]}
-    runs["reference"] = {"init": "random", "model": model}
+    runs["reference"] = {"seeds": [0], "init": "random", "model": model}
     anchor = {"image_px": 32, "batch": 2, "threads": 1, "precision": "32-true", "accelerator": "cpu"}
-    return settings(anchor=anchor, runs=runs, explain=[], include=[])
+    return settings(anchor=anchor, runs=runs, explain=[])
 
 
 def test_one_file_of_all_runs(few: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

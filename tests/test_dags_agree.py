@@ -75,7 +75,7 @@ def test_the_comparison_sees_every_step(jobs: list[Step], copy: Path):
     }
     assert {job.step for job in jobs} - set(SNAKEMAKE_ONLY) == steps == {stage.step for stage in dvc_stages(copy)}
     train = next(job for job in jobs if job.step == "train" and "unet-roi-infection/" in str(job.outs))
-    assert json.loads(train.params).keys() == {"anchor", "runs.unet-roi-infection"}
+    assert json.loads(train.params).keys() == {"anchor", "systems.unet_roi", "runs.unet-roi-infection"}
     assert train.command.startswith("python -m covidqu train unet-roi-infection --packed data/packed")
     assert {"src/covidqu/steps/train.py", "src/covidqu/systems/unet_roi.py", "data/roi/ground-truth.npy"} <= train.deps
 
@@ -93,9 +93,9 @@ def test_all_asks_for_everything_that_dvc_keeps(copy: Path):
         ("python -m covidqu pack --archive", "python -m covidqu pack --archives", "command: "),
         ("      - ${paths.data}/audit/audit.json\n    params: [split]", "    params: [split]", "audit/audit.json"),
         ("      - ${paths.data}/packed/index.parquet\n\n  audit:", "\n  audit:", "no Snakemake job has its outputs"),
-        ('params: [anchor, "runs.${key}"]', 'params: ["runs.${key}"]', "params: "),
+        ('params: [anchor, "systems.', 'params: ["systems.', "params: "),
         ("        - src/covidqu/training/losses.py\n", "", "src/covidqu/training/losses.py"),
-        ("        - src/covidqu/systems/${item.model.system}.py\n", "", "src/covidqu/systems/unet_roi.py"),
+        ("        - src/covidqu/systems/${item.run.system}.py\n", "", "src/covidqu/systems/unet_roi.py"),
         ("    foreach: ${roi.predicted}\n", "    foreach: []\n", "no DVC stage has its outputs"),
     ],
     ids=["command", "dependency", "output", "setting", "module", "system", "stage"],

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SYSTEMS = sorted(p.stem for p in (ROOT / "src/covidqu/systems").glob("*.py") if p.stem not in ("__init__", "base"))
 
 
-def dvc_code(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "workflow/dvc_code.py", *arguments]
+def dvc_lists(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "workflow/dvc_lists.py", *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
@@ -24,12 +24,13 @@ def copy(tmp_path: Path) -> Path:
     """The package, dvc.yaml and the script that writes its lists."""
     for folder in ("src/covidqu", "workflow"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    for file in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 
 
 def test_the_lists_of_dvc_yaml_are_what_the_steps_import() -> None:
-    done = dvc_code(ROOT)
+    done = dvc_lists(ROOT)
     assert done.returncode == 0, done.stderr
 
 
@@ -38,18 +39,18 @@ def test_a_new_import_is_found_and_written(copy: Path) -> None:
     (package / "new.py").write_text("VALUE = 1\n")
     losses = package / "training/losses.py"
     losses.write_text(losses.read_text() + "\n\ndef late():\n    from covidqu import new\n")
-    assert dvc_code(copy).returncode == 1
-    assert dvc_code(copy, "--fix").returncode == 0
+    assert dvc_lists(copy).returncode == 1
+    assert dvc_lists(copy, "--fix").returncode == 0
     text = (copy / "dvc.yaml").read_text()
     stages = {part.split(":")[0]: part for part in text.split("\n  ") if part.split(":")[0] in ("train", "pack")}
     assert text.count("- src/covidqu/new.py\n") == 1  # training only
-    assert dvc_code(copy).returncode == 0 and stages.keys() == {"train", "pack"}
+    assert dvc_lists(copy).returncode == 0 and stages.keys() == {"train", "pack"}
 
 
 def test_a_stage_without_markers_is_refused(copy: Path) -> None:
     text = (copy / "dvc.yaml").read_text()
     (copy / "dvc.yaml").write_text(text.replace("# end of code", "# end", 1))
-    done = dvc_code(copy)
+    done = dvc_lists(copy)
     assert done.returncode == 1 and "stage source has 0 lists" in done.stderr
 
 

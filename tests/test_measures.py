@@ -47,7 +47,7 @@ class FakeParams(SimpleNamespace):
         return SimpleNamespace(split="official", class_map=CLASS_MAPS[RUNS[name]] if RUNS[name] else {})
 
     def seeds(self, name: str) -> list[str]:
-        return [run for run in self.runs if run.split("-seed")[0] == name]
+        return [run for run in self.resolved if run.split("-seed")[0] == name]
 
     def model_copy(self, update: dict[str, Any]) -> "FakeParams":
         return FakeParams(**{**vars(self), **update})
@@ -83,7 +83,7 @@ def sources(tmp_path: Path) -> Sources:
             folder.mkdir(parents=True)
             frame(run, seed).to_parquet(folder / "scores.parquet")
             (folder / "card.json").write_text("{}")
-    params = FakeParams(runs=dict.fromkeys(RUNS), optional_runs={}, evaluate=EVALUATE)
+    params = FakeParams(resolved=dict.fromkeys(RUNS), evaluate=EVALUATE)
     return Sources(params, tmp_path, tmp_path)
 
 

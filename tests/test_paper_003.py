@@ -73,7 +73,7 @@ def write_run(results: Path, params: Params, run: str, frame: pd.DataFrame) -> N
 
 def numbered(params: Params) -> dict[str, int]:
     """Run of this system -> seed of its scores."""
-    return {run: i for i, run in enumerate(run for run in params.runs if run.startswith("cbam-mtl"))}
+    return {run: i for i, run in enumerate(run for run in params.resolved if run.startswith("cbam-mtl"))}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,6 @@ def test_an_absent_run_is_named(full: Sources) -> None:
     raw["explain"] = []
     for run in gone:
         del raw["runs"][run]
-        raw["full_runs"].pop(run, None)
     sources = Sources(check(raw), full.data, full.results)
     for table in ("table-3", "table-4", "table-6", "table-7"):
         row = "Proposed" if table in ("table-6", "table-7") else "Proposed Model"

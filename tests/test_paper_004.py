@@ -19,7 +19,7 @@ OURS = "Exp1: Ours (T1&T2&T3 256 x 256)"
 def table_2(tmp_path_factory: pytest.TempPathFactory) -> Table:
     root = tmp_path_factory.mktemp("recon")
     for run in dict.fromkeys(EXPERIMENTS.values()):
-        if run in PARAMS.runs:
+        if run in PARAMS.resolved:
             write_run(root, PARAMS, run, {})
     return build(Sources(PARAMS, root / "data", root), "recon-mtl/table-2", with_references=False)
 

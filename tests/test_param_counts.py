@@ -112,9 +112,10 @@ def test_a_printed_count_without_a_unit_is_refused() -> None:
 
 def test_counts_are_those_of_the_described_networks(params: Params, tmp_path: Path) -> None:
     """The real parts of paper 000 carry the names that the table asks for."""
+    from covidqu.report.provenance import full
     from covidqu.steps.architectures import describe
 
-    found = {"swin-dual-lung": describe(params.run("swin-dual-lung"), params.full("swin-dual-lung"))}
+    found = {"swin-dual-lung": describe(params.run("swin-dual-lung"), full(params, "swin-dual-lung"))}
     shown = cells(written(params, tmp_path, found), "swin-dual/table-params")
     assert {row: shown[row, "parameters"].measured_correct for row in SPEC} == SPEC
     assert shown["total", "parameters"].measured_correct == 44_089_967

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parameters import text
 
 from covidqu.config.params import read
 
@@ -85,7 +86,7 @@ class Copy:
         file = self.folder / "params.yaml"
         content = yaml.safe_load(file.read_text())
         change(content)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        file.write_text(text(content))
 
     def commit(self, message: str) -> None:
         self("git", "add", "--all")
@@ -119,9 +120,8 @@ def small_params() -> dict:
     params["paths"] = {"data": "data", "results": "results"}
     params["download"]["phantom"] |= {"lung": FEW, "infection": FEW}
     params["anchor"] |= {"image_px": 32, "epochs": 1, "batch": 2}
-    params["runs"] = {name: params["runs"][name] | {"model": {"system": "unet_roi", "width": 4}} for name in RUNS}
-    params["full_runs"] = {name: params["full_runs"][name] for name in RUNS}
-    params |= {"ablations": {}, "explain": [], "optional_runs": {}}
+    params["runs"] = {name: params["runs"][name] | {"model": {"width": 4}} for name in RUNS}
+    params |= {"ablations": {}, "explain": []}
     for name in RUNS[:2]:
         params["runs"][name]["epochs"] = 1
     params["evaluate"]["bootstrap"]["resamples"] = 200
@@ -137,8 +137,9 @@ def copy(tmp_path: Path) -> Copy:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / part, folder / part)
-    (folder / "params.yaml").write_text(yaml.safe_dump(small_params(), sort_keys=False))
+    (folder / "params.yaml").write_text(text(small_params()))
     made = Copy(folder)
+    made(sys.executable, "workflow/dvc_lists.py", "--fix")
     made("git", "init", "--quiet", "--initial-branch", "main")
     made.commit("the pipeline, nothing made")
     return made
@@ -207,9 +208,9 @@ def dvc_reruns_what_an_edit_concerns(copy: Copy) -> None:
     assert "tables and figures are up to date" in copy.sync("after-dvc")
     assert copy.snakemake_is_clean()
     assert copy.dvc_is_clean()
-    copy.edit(lambda params: params["runs"][RUNS[2]].update(seed=1))
+    copy.edit(lambda params: params["runs"][RUNS[2]].update(seeds=[1]))
     assert of_run(RUNS[2]) <= jobs(copy("snakemake", "-n")) <= of_run(RUNS[2]) | REPORT
-    copy.edit(lambda params: params["runs"][RUNS[2]].pop("seed"))
+    copy.edit(lambda params: params["runs"][RUNS[2]].pop("seeds"))
     assert copy.snakemake_is_clean()
     copy.commit("two edits")
 

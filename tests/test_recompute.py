@@ -221,7 +221,7 @@ def test_settings_of_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     known = variants()
     assert [str(path) for path in known] == ["results", "results/demo", "results/lite"]
     assert known[Path("results/lite")].report.title == "LITE"
-    assert known[Path("results")].include == [], "params.yaml alone, not the optional runs"
+    assert "recon-mtl-t123-512" not in known[Path("results")].resolved, "params.yaml alone, not the optional runs"
     assert list(chosen([ROOT / "results/lite"], None).values()) == [known[Path("results/lite")]]
     assert main(["check", "--results", str(ROOT / "src")]) == 2
     assert "no overlay writes there" in capsys.readouterr().err

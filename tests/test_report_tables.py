@@ -34,7 +34,6 @@ from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build, tables
 from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
 
-LARGE = ["recon-mtl-t123-512", "recon-mtl-unet-512"]
 SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
 WITHOUT_RUNS = (
     "unetpp-b3/table-1",
@@ -46,14 +45,14 @@ WITHOUT_RUNS = (
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return settings(include=LARGE)
+    return settings(optional=True)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("full")
     write_data(root / "data", ("infection", "lung"))
-    for run in params.runs:
+    for run in params.resolved:
         write_run(root / "results", params, run, {})
     for run in params.explain:
         write_explained(root / "results", params, run)
@@ -235,7 +234,10 @@ def test_the_table_of_settings_says_how_they_differ(tmp_path: Path) -> None:
     assert cell(plain, "Early stopping patience", "Value").measured_correct == 5
     reduced = settings(runs={"unetpp-b3": {"init": "random", "image_px": 64, "patience": None}})
     built = build(Sources(reduced, tmp_path, tmp_path), "unetpp-b3/table-1")
-    assert "NOT PRETRAINED (encoder weights: none) - REDUCED RUN (image_px 64 instead of 256)" in built.title
+    assert (
+        "NOT PRETRAINED (encoder weights: none) - REDUCED RUN (image_px 64 instead of 256; patience None instead of 5)"
+        in built.title
+    )
     assert cell(built, "Input size", "Value").measured_correct == "64x64"
     assert cell(built, "Early stopping patience", "Value").measured_correct == "none"
 
@@ -317,13 +319,13 @@ def test_comparison_says_how_a_run_was_reduced(params: Params, tmp_path: Path) -
     comparison(params, tmp_path / "data", tmp_path, tmp_path / "comparison.csv")
     rows = {(r["system"], r["table"], r["row"]): r for r in read_csv(tmp_path / "comparison.csv")}
     found = rows["unet-roi", "table-4", "Mean Dice Score"]
-    assert found["deviations"] == "unet-roi-lung: REDUCED RUN (epochs 2 instead of 30)", "its weights start there"
+    assert found["deviations"] == "unet-roi-lung: REDUCED RUN (epochs 2 (full size: 30))", "its weights start there"
     assert rows["unetpp-b3", "table-2", "IoU Score"]["deviations"] == ""
 
 
 def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path]) -> None:
     raw = read([ROOT / "params.yaml"])
-    del raw["runs"]["unetpp-b3"], raw["full_runs"]["unetpp-b3"]
+    del raw["runs"]["unetpp-b3"]
     params = check(raw)
     assert table_inputs("unetpp-b3/table-2", params) == []
     found = cell(build(Sources(params, *full), "unetpp-b3/table-2"), "Dice Coefficient", "Score")
@@ -334,7 +336,7 @@ def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path])
 def test_targets_name_their_inputs(params: Params) -> None:
     assert table_inputs("unet-roi/table-4", params) == ["unet-roi-lung", *PANEL]
     assert lineage(params, ["unet-roi-infection"]) == ["unet-roi-lung", "unet-roi-infection"]
-    assert comparison_inputs(params) == list(params.runs)
+    assert comparison_inputs(params) == list(params.resolved)
     assert needs_data("unetpp-b3/text") and not needs_data("unetpp-b3/table-2")
     with pytest.raises(ValueError, match=r"no table is called 'x/y'; tables are: .*unet-roi/table-4"):
         table_inputs("x/y", params)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from training import ROOT, Workplace
 
-from covidqu.config.params import included, load, read
+from covidqu.config.params import load
 from covidqu.data.examples import LABELS
 from covidqu.data.index import open_packed
 
@@ -99,12 +99,8 @@ def test_logits_beyond_float16_stay_finite(workplace: Make, tmp_path: Path) -> N
     assert np.isfinite(logits).all() and (logits < -50_000).all()
 
 
-def test_optional_runs_are_made_where_they_are_included() -> None:
-    assert "recon-mtl-t123-512" not in load([ROOT / "params.yaml"]).runs
+def test_an_overlay_may_add_runs() -> None:
+    assert "recon-mtl-t123-512" not in load([ROOT / "params.yaml"]).resolved
     with_them = load([ROOT / "params.yaml", ROOT / "workflow/overlays/optional.yaml"])
     assert with_them.run("recon-mtl-t123-512").image_px == 512
     assert with_them.run("cbam-mtl-unet-proposed-rest").class_map == {"Normal": 0, "Non-COVID": 0, "COVID-19": 1}
-    raw = read([ROOT / "params.yaml"])
-    with pytest.raises(ValueError, match="include: 'nose' is no optional run; valid: recon-mtl-t123-512"):
-        included(raw | {"include": ["nose"]})
-    assert "unetpp-b3" not in included(raw | {"runs": raw["runs"] | {"unetpp-b3": None}})["runs"]

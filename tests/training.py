@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from parameters import text
 
 from covidqu.config.params import check, merge, read
 from covidqu.data.examples import Inputs
@@ -50,7 +50,7 @@ class Workplace:
         self.folder, self.packed = folder, packed
         raw = merge(merge(read([ROOT / "params.yaml"]), SMALL), changes)
         self.raw, self.params = raw, check(raw)
-        (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+        (folder / "params.yaml").write_text(text(raw))
         data = open_packed(packed)
         pd.DataFrame({"official": data.index["split"]}).to_parquet(folder / "split.parquet")
         (folder / "roi").mkdir()

@@ -118,12 +118,19 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         (),
         ("results",),
     ),
-    "params": (commands.params, "print the merged and validated settings", (), (), ("out",)),
+    "params": (
+        commands.params,
+        "print the merged and validated settings, or one run whole, with the source of each value",
+        ("run",),
+        (),
+        ("out",),
+    ),
 }
 SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be given more than once
     ("tables", "names"): {"nargs": "*", "metavar": "NAME"},
     ("figures", "names"): {"nargs": "*", "metavar": "NAME"},
     ("check", "results"): {"action": "append"},
+    ("params", "run"): {"nargs": "?", "metavar": "RUN"},
 }
 
 
@@ -146,7 +153,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one step. Faults of input end with one clear message and status 2; `check` has 1 and 3 of its own."""
     parsed = parser().parse_args(arguments)
     try:
-        result = STEPS[parsed.step][0](parsed, load(parameter_files(parsed.params)))
+        params = load(parameter_files(parsed.params))
+        commands.refuse_unlisted(params)
+        result = STEPS[parsed.step][0](parsed, params)
     except (ValueError, OSError) as error:
         print(f"covidqu {parsed.step}: {error}", file=sys.stderr)
         return 2

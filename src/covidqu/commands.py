@@ -25,6 +25,22 @@ def parameter_files(arguments: list[str] | None) -> list[Path]:
     return [Path(name) for name in names]
 
 
+def refuse_unlisted(p: Params, dvc_yaml: Path = Path("dvc.yaml")) -> None:
+    """ValueError inside a DVC stage if dvc.yaml has other trainings than the parameters: DVC would skip some."""
+    if "DVC_STAGE" not in os.environ or not dvc_yaml.is_file():
+        return
+    import yaml
+
+    stages = yaml.safe_load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
+    for stage, wanted in (("train", set(p.resolved)), ("explain", set(p.explain))):
+        listed = stages.get(stage, {}).get("foreach")
+        if isinstance(listed, dict) and (other := sorted(wanted ^ set(listed))):
+            raise ValueError(
+                f"dvc.yaml and params.yaml differ in what they {stage}: {', '.join(other)}; write it with "
+                "`python workflow/dvc_lists.py --fix` (for an experiment: edit `runs`, call this, then `dvc exp run`)"
+            )
+
+
 def source(a: argparse.Namespace, p: Params) -> object:
     from covidqu.ingest.source import source as step
 
@@ -195,7 +211,12 @@ def readme(a: argparse.Namespace, p: Params) -> object:
 def params(a: argparse.Namespace, p: Params) -> object:
     import yaml
 
-    text = yaml.safe_dump(p.model_dump(mode="json"), sort_keys=False)
+    from covidqu.config.shown import shown
+
+    if a.run:
+        text = shown(p, parameter_files(a.params), a.run)
+    else:
+        text = yaml.safe_dump(p.model_dump(mode="json"), sort_keys=False)
     if a.out is None:
         print(text, end="")
         return None

@@ -21,7 +21,7 @@ rule predict:
     resources:
         gpu=gpus,
     params:
-        values=lambda w: pick(config, "anchor", f"runs.{w.run}", "roi"),
+        values=lambda w: pick(config, *settings(w.run), "roi"),
     shell:
         "python -m covidqu predict {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
@@ -49,7 +49,7 @@ rule validate:
     resources:
         gpu=gpus,
     params:
-        values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
+        values=lambda w: pick(config, *settings(w.run)),
     shell:
         "python -m covidqu validate {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
@@ -62,7 +62,7 @@ rule explain:
         roi=f"{D}/roi/whole.npy",
         weights=f"{R}/weights/{{run}}.safetensors",
         code=code("explain"),
-        systems=[f"src/covidqu/systems/{name}.py" for name in ("cbam_mtl", "recon_mtl", "swin_dual")],
+        system=system,
     output:
         f"{R}/runs/{{run}}/explain.parquet",
         f"{R}/runs/{{run}}/cam.npz",
@@ -78,7 +78,7 @@ rule explain:
     resources:
         gpu=gpus,
     params:
-        values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
+        values=lambda w: pick(config, *settings(w.run), "explain"),
     shell:
         "python -m covidqu explain {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --weights {input.weights} --out {R}/runs/{wildcards.run} 2>&1 | tee {log} >&2"

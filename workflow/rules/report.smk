@@ -1,10 +1,11 @@
 # Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
-from covidqu.config.training import deviations
+from covidqu.report.provenance import deviations
 from covidqu.report.published import SYSTEMS, paper
 
-PUBLISHED = sorted(glob.glob("src/covidqu/report/published/*.yaml"))
+SETTINGS = sorted(glob.glob("src/covidqu/report/settings/*.yaml"))
+PUBLISHED = [*sorted(glob.glob("src/covidqu/report/published/*.yaml")), *SETTINGS]
 FIGURES = targets.figures(PARAMS)
-REPORT = pick(config, "anchor", "runs", "full_runs", "ablations", "baselines", "evaluate", "report")
+REPORT = pick(config, "anchor", "systems", "runs", "ablations", "baselines", "evaluate", "report")
 READINGS = "src/covidqu/report/readings.yaml"
 DESCRIPTION = [
     f"{D}/packed/index.parquet",
@@ -59,7 +60,7 @@ def figure_files(name):
 
 def state(runs):
     """Whether runs have the settings of the full ones."""
-    reduced = [run for run in runs if deviations(RUNS[run].model_dump(mode="json"), PARAMS.full(run))]
+    reduced = [run for run in runs if deviations(PARAMS, run)]
     words = "reduced" if reduced else "full" if runs else "no run"
     return f"{PARAMS.report.title}: {words}" if PARAMS.report.title else words
 
@@ -79,6 +80,7 @@ def listed(kind, name, suffix, runs):
 
 rule architectures:
     input:
+        SETTINGS,
         code=code("architectures"),
         systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
     output:
@@ -90,7 +92,7 @@ rule architectures:
     conda:
         "../envs/train.yaml"
     params:
-        values=pick(config, "anchor", "runs", "full_runs"),
+        values=pick(config, "anchor", "systems", "runs"),
     shell:
         "python -m covidqu architectures --out {output} 2>&1 | tee {log} >&2"
 
@@ -113,7 +115,7 @@ rule cost:
     resources:
         gpu=int(any(run.accelerator != "cpu" for run in RUNS.values())),
     params:
-        values=pick(config, "anchor", "runs"),
+        values=pick(config, "anchor", "systems", "runs"),
     shell:
         "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
 
@@ -229,7 +231,7 @@ rule cards:
     params:
         values=pick(
             config,
-            *("paths", "download", "audit", "split", "anchor", "runs", "full_runs", "baselines", "evaluate", "report"),
+            *("paths", "download", "audit", "split", "anchor", "systems", "runs", "baselines", "evaluate", "report"),
         ),
     shell:
         "python -m covidqu cards --data {D} --results {R} --out {R} 2>&1 | tee {log} >&2"

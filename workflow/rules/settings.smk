@@ -20,6 +20,10 @@ FILES = [Path(os.path.relpath(file)) for file in ["params.yaml", *OVERLAYS]]
 
 if workflow.config_settings.config or workflow.config_settings.replace_workflow_config:
     raise WorkflowError("the steps do not see --config; write an overlay file and name it with --configfile")
+if sum(word.startswith("--configf") for word in sys.argv[1:]) > 1:
+    raise WorkflowError(
+        "of several --configfile, Snakemake reads the last only; name all files after one: --configfile A B"
+    )
 try:
     PARAMS, config = load(FILES), read(FILES)
 except ValueError as error:
@@ -46,6 +50,12 @@ except (ValueError, OSError) as error:
 def one_of(names):
     """Wildcard constraint: one of the names, as they are."""
     return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def settings(run):
+    """Dotted keys of what decides on a training, in params.yaml: the same as in dvc.yaml."""
+    base = PARAMS.base(run)
+    return "anchor", f"systems.{PARAMS.runs[base]['system']}", f"runs.{base}"
 
 
 def system(wildcards):

@@ -39,7 +39,7 @@ rule train:
     resources:
         gpu=gpus,
     params:
-        values=lambda w: pick(config, "anchor", f"runs.{w.run}"),
+        values=lambda w: pick(config, *settings(w.run)),
     shell:
         "python -m covidqu train {wildcards.run} --packed {D}/packed --split {SPLIT} --roi {input.roi}"
         " --init {input.init} --weights {output.weights} --out {R}/runs/{wildcards.run}"

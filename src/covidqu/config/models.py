@@ -27,13 +27,18 @@ class UnetppB3(Strict):
 
 
 class SwinDual(Strict):
-    """Paper 000: Swin-Tiny with `width` channels in its first stage and windows of `window` tokens a side."""
+    """Paper 000: Swin-Tiny with `width` channels in its first stage and windows of `window` tokens a side.
+
+    `final_norm`: layer normalisation of the deepest map; `biases`: of the convolutions in the cross-attention.
+    """
 
     gives: ClassVar[tuple[Task, ...]] = ("lung", "infection", "class")
     classes: ClassVar[int] = 3
     system: Literal["swin_dual"]
     width: int = Field(gt=0, multiple_of=12)
     window: Literal[7, 8]
+    final_norm: bool = False
+    biases: bool = False
 
 
 class CbamMtl(Strict):

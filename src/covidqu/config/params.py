@@ -1,4 +1,7 @@
-"""The whole of `params.yaml`: read, merged with overlays, checked. The first act of the Snakefile and of the CLI."""
+"""The whole of `params.yaml`: merged, checked, resolved to trainings. The first act of the Snakefile and of the CLI.
+
+Input: parameter files (`reading.read`); output: `Params`. A training is a run with one of its seeds.
+"""
 
 import json
 import re
@@ -6,30 +9,41 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from covidqu.config.base import Strict, explain
 from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
 from covidqu.config.machine import Machine
-from covidqu.config.training import Run, deviations
+from covidqu.config.reading import merge, read
+from covidqu.config.training import Run
 
-REPEATED = re.compile(r"-seed\d+$")
+__all__ = ["Params", "canonical", "check", "load", "merge", "pick", "read"]
+
+NAME = re.compile(r"\w[\w-]*")  # a word to the shell, a folder, a part of a dotted key: no blank, slash or dot
+PATH = re.compile(r"[\w./+@=,:%][\w./+@=,:%-]*")  # what the shell takes as it is
 
 
 class Paths(Strict):
+    """Folders of all that is made. They stand in commands of both engines: to the shell, each must be one word."""
+
     data: str
     results: str
 
+    @field_validator("data", "results")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not PATH.fullmatch(value):
+            raise ValueError("the shell would not take it as one word; use letters, digits and . / _ - (or a link)")
+        return value
+
 
 class Params(Strict):
-    """All settings; `runs` are diffs from `anchor` until `resolved` merges them.
+    """All settings. A run is `anchor` + `systems[run.system]` + its own lines; `resolved` has all trainings.
 
-    `full_runs`: run -> dotted key -> the paper's setting; what a run has otherwise is in the title of its tables.
-    `optional_runs` are runs only where an overlay names them in `include` (see `read`). `RUN-seedN` repeats RUN.
-    `ablations`: part of the method -> the run with it, the run without it.
+    `seeds: [0, 1, 2]` of a run RUN (or of its system) gives the trainings RUN, RUN-seed1, RUN-seed2; without the key
+    there is one, with the anchor's seed. `ablations`: part of the method -> the training with it, the one without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -41,10 +55,8 @@ class Params(Strict):
     roi: Roi
     initial: list[str]
     anchor: dict[str, Any]
+    systems: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]] = Field(min_length=1)
-    optional_runs: dict[str, dict[str, Any]]
-    include: list[str]
-    full_runs: dict[str, dict[str, Any]]
     ablations: dict[str, tuple[str, str]]
     explain: list[str]
     baselines: dict[str, Baseline]
@@ -52,39 +64,61 @@ class Params(Strict):
     report: Report
     machine: Machine
 
+    @field_validator("runs", "baselines")
+    @classmethod
+    def _words(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"'{name}' is no name; use letters, digits, _ and - (not first)")
+        return value
+
+    @field_validator("initial")
+    @classmethod
+    def _word_or_dots(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not NAME.fullmatch(name.replace(".", "_")) or name.startswith("."):
+                raise ValueError(f"'{name}' is no name; use letters, digits, _, and - or . (not first)")
+        return value
+
     @cached_property
     def resolved(self) -> dict[str, Run]:
-        """Run name -> complete configuration."""
-        return {name: resolve(self.anchor, diff, name) for name, diff in self.runs.items()}
+        """Training -> complete configuration; the seeds of a run one after the other."""
+        return {name: run for base in self.runs for name, run in trainings(self, base).items()}
+
+    @cached_property
+    def bases(self) -> dict[str, str]:
+        """Training -> the run that it is of."""
+        return {name: base for base in self.runs for name in trainings(self, base)}
 
     @property
     def ablated(self) -> list[str]:
-        """Runs that `ablations` compares."""
+        """Trainings that `ablations` compares."""
         named = {name for pair in self.ablations.values() for name in pair}
-        return [name for name in self.runs if name in named]
+        return [name for name in self.resolved if name in named]
 
     @property
     def base_runs(self) -> list[str]:
-        """Runs without the repetitions with other seeds."""
-        return [name for name in self.runs if self.base(name) == name]
+        """Runs without the repetitions with other seeds, as far as they are in `resolved`."""
+        return [name for name in self.runs if name in self.resolved]
 
-    @staticmethod
-    def base(name: str) -> str:
-        """The run that `name` repeats, or `name` itself."""
-        return REPEATED.sub("", name)
+    def base(self, name: str) -> str:
+        """The run that a training is of; any other name is returned as it is."""
+        return self.bases.get(name, name)
 
     def seeds(self, name: str) -> list[str]:
-        """The run and its repetitions with other seeds, those that are there."""
-        return [run for run in self.runs if self.base(run) == name]
+        """The trainings of a run, none for an unknown one."""
+        return [training for training in self.resolved if self.base(training) == name]
 
-    def full(self, name: str) -> dict[str, Any]:
-        """The paper's settings of a run or of what it repeats: dotted key -> value."""
-        return self.full_runs.get(self.base(name), {})
+    def only(self, names: list[str]) -> "Params":
+        """The same settings, with these trainings alone."""
+        copy = self.model_copy()
+        copy.__dict__["resolved"] = {name: self.resolved[name] for name in names}  # in place of the cached one
+        return copy
 
     def run(self, name: str) -> Run:
-        """The complete configuration of one run; ValueError names the valid ones."""
-        if name not in self.runs:
-            raise ValueError(f"run '{name}' is not in params.yaml; runs are: {', '.join(self.runs)}")
+        """The complete configuration of one training; ValueError names the valid ones."""
+        if name not in self.resolved:
+            raise ValueError(f"run '{name}' is not in params.yaml; runs are: {', '.join(self.resolved)}")
         return self.resolved[name]
 
     def baseline(self, name: str) -> Baseline:
@@ -94,56 +128,27 @@ class Params(Strict):
         return self.baselines[name]
 
 
-def resolve(anchor: dict[str, Any], diff: dict[str, Any], name: str) -> Run:
-    """Apply a run's diff to the anchor and check the result."""
+def trainings(params: Params, base: str) -> dict[str, Run]:
+    """The trainings of one run; ValueError with the run's path for settings that do not fit."""
+    diff, where = params.runs[base], f"runs.{base}"
+    system = diff.get("system")
+    if system not in params.systems:
+        raise ValueError(f"{where}.system: {system!r} is not under `systems`; valid: {', '.join(params.systems)}")
+    config = merge(merge(params.anchor, params.systems[system]), {k: v for k, v in diff.items() if k != "system"})
+    config["model"] = {"system": system} | (config.get("model") or {})
+    if isinstance(config.get("loss"), dict):
+        config["loss"] = {task: terms for task, terms in config["loss"].items() if terms is not None}
+    for level, part in ((f"systems.{system}", params.systems[system]), (where, diff)):
+        if "seed" in part:
+            raise ValueError(f"{level}.seed: write seeds: [{part['seed']}] (the first of the list trains RUN itself)")
+    seeds = config.pop("seeds", [config.get("seed")])
+    if not isinstance(seeds, list) or not seeds or len(set(map(repr, seeds))) != len(seeds):
+        raise ValueError(f"{where}.seeds: {seeds!r} is no list of different numbers")
     try:
-        return Run.model_validate(merge(anchor, diff))
+        runs = [Run.model_validate(config | {"seed": seed}) for seed in seeds]
     except ValidationError as error:
-        raise ValueError(_prefix(f"runs.{name}", explain(error, Run))) from None
-
-
-def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge: dicts are merged, all else is replaced; a dict of another `kind` or `system` replaces."""
-    out = dict(base)
-    for key, value in top.items():
-        old = out.get(key)
-        same = isinstance(old, dict) and isinstance(value, dict)
-        tagged = same and any(tag in value and tag in old and value[tag] != old[tag] for tag in ("kind", "system"))
-        out[key] = merge(old, value) if same and not tagged else value
-    return out
-
-
-def read(files: list[Path]) -> dict[str, Any]:
-    """Merge parameter files, later ones on top; ValueError for what cannot be read as a mapping."""
-    merged: dict[str, Any] = {}
-    for file in files:
-        if not file.is_file():
-            raise ValueError(f"{file}: no such parameter file; name one with --params or COVIDQU_PARAMS")
-        try:
-            content = yaml.safe_load(file.read_text())
-        except yaml.YAMLError as error:
-            raise ValueError(f"{file}: not valid YAML: {error}") from None
-        if not isinstance(content, dict):
-            raise ValueError(f"{file}: holds {type(content).__name__}, a mapping of settings is wanted")
-        merged = merge(merged, content)
-    return included(merged)
-
-
-def included(raw: dict[str, Any]) -> dict[str, Any]:
-    """Make runs of the optional ones that `include` names; leave out those that an overlay set to null, and what
-    `full_runs` and `ablations` say of these.
-    """
-    if not isinstance(raw.get("runs"), dict):
-        return raw  # refused by `check`, with its path
-    runs = {name: run for name, run in raw["runs"].items() if run is not None}
-    left_out = raw["runs"].keys() - runs.keys()
-    optional, names = raw.get("optional_runs") or {}, raw.get("include") or []
-    unknown = [name for name in names if name not in optional]
-    if unknown:
-        raise ValueError(f"include: '{unknown[0]}' is no optional run; valid: {', '.join(optional)}")
-    full = {name: settings for name, settings in (raw.get("full_runs") or {}).items() if name not in left_out}
-    pairs = {part: pair for part, pair in (raw.get("ablations") or {}).items() if not left_out.intersection(pair)}
-    return raw | {"runs": runs | {name: optional[name] for name in names}, "full_runs": full, "ablations": pairs}
+        raise ValueError(_prefix(where, explain(error, Run))) from None
+    return {base if place == 0 else f"{base}-seed{run.seed}": run for place, run in enumerate(runs)}
 
 
 def check(raw: dict[str, Any]) -> Params:
@@ -152,16 +157,31 @@ def check(raw: dict[str, Any]) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise ValueError(explain(error, Params)) from None
-    faults = []
-    for name, diff in (params.optional_runs | params.runs).items():
+    faults, seen = _unknown(params), {}
+    for base in params.runs if not faults else ():
         try:
-            resolve(params.anchor, diff, name)
+            for name in trainings(params, base):
+                if name in seen:
+                    faults.append(f"runs.{base}: '{name}' is a training of run {seen[name]} as well; rename one")
+                seen[name] = base
         except ValueError as error:
             faults.append(str(error))
     if faults:
         raise ValueError("\n".join(faults))
     check_graph(params)
     return params
+
+
+def _unknown(params: Params) -> list[str]:
+    """Keys of the anchor and of systems that no run has: said here once, not once per run."""
+    valid = sorted(Run.model_fields)
+    levels = {"anchor": params.anchor} | {f"systems.{name}": diff for name, diff in params.systems.items()}
+    return [
+        f"{where}.{key}: unknown key; valid here: {', '.join(valid)}"
+        for where, diff in levels.items()
+        for key in diff
+        if key not in valid and (key != "seeds" or where == "anchor")
+    ]
 
 
 def load(files: list[Path]) -> Params:
@@ -194,14 +214,6 @@ def check_graph(params: Params) -> None:
 def _check_names(params: Params) -> None:
     """Every run that another key names must exist and give what it is named for."""
     runs = params.resolved
-    known = {name: resolve(params.anchor, diff, name) for name, diff in params.optional_runs.items()} | runs
-    for name, full in params.full_runs.items():
-        if name not in known:
-            raise ValueError(f"full_runs.{name}: no such run; runs are: {', '.join(known)}")
-        try:
-            deviations(known[name].model_dump(mode="json"), full)
-        except ValueError as error:
-            raise ValueError(f"full_runs.{name}.{error}") from None
     for part, pair in params.ablations.items():
         for name in pair:
             if name not in runs or "infection" not in runs[name].tasks:

@@ -1,6 +1,6 @@
 """Settings of a run: model, data, losses, optimiser, schedule. Enters: anchor + a run's diff; leaves: `Run`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -248,20 +248,3 @@ class Run(Strict):
         if self.monitor != "loss" and self.monitor.split("_")[0] not in self.loss:
             raise ValueError(f"monitor: {self.monitor} is not trained; valid: loss, {', '.join(self.masks)}")
         return self
-
-
-def deviations(config: dict[str, Any], full: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> (the run's value, that of the full run), for each setting of `full` that differs.
-
-    `config`: a run's complete configuration as JSON values; ValueError for a key that it has not.
-    """
-    out = {}
-    for key, wanted in full.items():
-        node: Any = config
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                raise ValueError(f"{key}: a run has no such setting")
-            node = node[part]
-        if node != wanted:
-            out[key] = (node, wanted)
-    return out

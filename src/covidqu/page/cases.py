@@ -65,8 +65,8 @@ def write(sources: Sources, out: Path) -> dict[str, Any]:
     `classes`, `block`. Predictions are read block by block, one run at a time.
     ValueError where scores, packed data or predictions do not belong together.
     """
-    absent = {run: why for run in sources.params.runs if (why := why_absent(sources, run))}
-    scored = {run: of_subset(sources, run) for run in sources.params.runs if run not in absent}
+    absent = {run: why for run in sources.params.resolved if (why := why_absent(sources, run))}
+    scored = {run: of_subset(sources, run) for run in sources.params.resolved if run not in absent}
     found: dict[str, Any] = {"count": 0, "absent": absent, "shown": [], "groups": {}, "start": [], "images": False}
     found |= {"layers": LAYERS, "classes": CLASSES, "block": BLOCK}
     if not scored:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from covidqu.config.params import Params
-from covidqu.config.training import deviations
 from covidqu.page.numbers import duration
+from covidqu.report.provenance import Setting, deviations, full
 from covidqu.report.published import SHOWN
 from covidqu.report.sources import Sources
 from covidqu.report.titles import of_settings
@@ -15,14 +15,14 @@ NOT_TRAINED = "not trained"
 
 @dataclass(frozen=True)
 class RunState:
-    """`card` is None for a run that was not trained; `changed`: setting -> (value, the full run's)."""
+    """`card` is None for a run that was not trained; `changed`: what it has otherwise than the full run."""
 
     name: str
     system: str
     seed: int
     card: dict[str, Any] | None
     scored: bool
-    changed: dict[str, tuple[Any, Any]]
+    changed: dict[str, Setting]
     full_epochs: int | None
 
     @property
@@ -64,22 +64,21 @@ class RunState:
 
 def states(sources: Sources) -> list[RunState]:
     """All runs of the parameters, in their order."""
-    return [_state(sources, name) for name in sources.params.runs]
+    return [_state(sources, name) for name in sources.params.resolved]
 
 
 def _state(sources: Sources, name: str) -> RunState:
     params = sources.params
     card = sources.card(name) if sources.has_card(name) else None
     config = card["config"] if card else params.run(name).model_dump(mode="json")
-    full = params.full(name)
     return RunState(
         name=name,
         system=params.run(name).model.system.replace("_", "-"),
         seed=params.run(name).seed,
         card=card,
         scored=sources.why_no_run(name) is None,
-        changed=deviations(config, full),
-        full_epochs=full.get("epochs"),
+        changed=deviations(params, name, config),
+        full_epochs=full(params, name).get("epochs"),
     )
 
 

@@ -20,6 +20,7 @@ from matplotlib.textpath import TextPath
 from covidqu.report import titles
 from covidqu.report.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 from covidqu.report.panels import wrapped
+from covidqu.report.provenance import full
 from covidqu.report.published import OUR_SYSTEM
 from covidqu.report.sources import Sources
 
@@ -90,7 +91,7 @@ def architecture(sources: Sources, run: str, caption: str) -> Figure:
     size = entry["paper"]["input"]
     settings = "with the paper's settings"
     if entry["system"] == OUR_SYSTEM:
-        settings = f"on {sources.params.full(run)['model.encoder']}, at full size"
+        settings = f"on {full(sources.params, run)['model.encoder']}, at full size"
     title = titles.with_deviations(
         sources,
         f"{caption}, {entry['net']} {settings}, {entry['paper']['parameters']:,} parameters, input {_by(size[1:])}",

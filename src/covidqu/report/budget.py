@@ -43,7 +43,7 @@ def path(sources: Sources, run: str) -> list[Point]:
     """What each epoch of a run brought and cost; without measured speeds no minutes. Ask `why_no_path` first."""
     history, card, before = sources.history(run), sources.card(run), sources.params.run(run).init
     assert history is not None, "ask `why_no_path` first"
-    parent, priced = before if before in sources.params.runs else None, why_no_cost(sources, run) is None
+    parent, priced = before if before in sources.params.resolved else None, why_no_cost(sources, run) is None
     images = images_seen(sources, parent) if parent else 0
     minutes = training_minutes(sources, parent) if parent and priced else 0.0
     found = []

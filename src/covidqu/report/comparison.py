@@ -89,7 +89,7 @@ def _verdict(
 def _behind(sources: Sources, cell: Cell) -> list[str]:
     """The runs that a number is from: all repetitions with other seeds where it is their mean."""
     repetitions = sources.params.seeds(cell.run) if (cell.seeds or 1) > 1 else [cell.run]
-    return [run for run in repetitions if run in sources.params.runs]
+    return [run for run in repetitions if run in sources.params.resolved]
 
 
 def _status(source: Paper, table: str, cell: Cell, built: bool) -> tuple[str, str]:

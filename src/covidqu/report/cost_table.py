@@ -30,7 +30,7 @@ def cost_cells(sources: Sources) -> list[Cell]:
 def init_chain(params: Params, run: str) -> list[str]:
     """The run, the run whose weights it starts from, and so on."""
     chain = [run]
-    while (parent := params.run(chain[-1]).init) in params.runs:
+    while (parent := params.run(chain[-1]).init) in params.resolved:
         chain.append(parent)
     return chain
 
@@ -38,7 +38,7 @@ def init_chain(params: Params, run: str) -> list[str]:
 def deployed_with(params: Params, run: str) -> list[str]:
     """The run, the run that predicts the lungs that it sees, and so on."""
     chain = [run]
-    while (source := params.run(chain[-1]).roi) in params.runs:
+    while (source := params.run(chain[-1]).roi) in params.resolved:
         chain.append(source)
     return chain
 
@@ -46,7 +46,7 @@ def deployed_with(params: Params, run: str) -> list[str]:
 def entry(sources: Sources, run: str) -> dict[str, Any]:
     """What cost.json says of a run; ask `why_no_cost` first."""
     assert sources.cost is not None, "cost.json was not asked for"
-    return sources.cost["runs"][Params.base(run)]
+    return sources.cost["runs"][sources.params.base(run)]
 
 
 def why_no_cost(sources: Sources, run: str) -> str | None:
@@ -55,7 +55,7 @@ def why_no_cost(sources: Sources, run: str) -> str | None:
         return "the step `cost` was not run"
     params, known = sources.params, sources.cost["runs"]
     for name in [*init_chain(params, run), *deployed_with(params, run)]:
-        if Params.base(name) not in known:
+        if params.base(name) not in known:
             return f"cost.json has no run {name}"
         if params.run(name).epochs and not entry(sources, name)["training"]:
             return f"cost.json has no training speed of run {name}"
@@ -109,7 +109,7 @@ def _row(sources: Sources, run: str) -> list[Cell]:
             continue
         value, how, note = make()
         cells.append(Cell(run, column, None, None, value, "", "" if value is None else how, run=run, note=note))
-    if run in params.runs and "infection" not in params.run(run).tasks:
+    if run in params.resolved and "infection" not in params.run(run).tasks:
         return [*cells, Cell(run, DICE, note=f"{NOT_GIVEN}{MISSING}")]
     return [*cells, cell(sources, run, DICE, run, "infection", "dice", correct=HEADLINE)]
 

@@ -67,7 +67,7 @@ def _family(sources: Sources, question: Question) -> list[Cell]:
 
 def _heads(sources: Sources, *pair: tuple[str, str]) -> bool:
     """Whether both runs of a pair tell COVID-19 apart, as far as the parameters know."""
-    runs = [run for _, run in pair if run in sources.params.runs]
+    runs = [run for _, run in pair if run in sources.params.resolved]
     return all(COVID in sources.params.run(run).class_map for run in runs)
 
 

@@ -24,7 +24,7 @@ A_SETTING = "a setting, not a measurement"
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table I beside the run's resolved settings."""
     name = "unetpp-b3/table-1"
-    reason = None if RUN in sources.params.runs else f"run {RUN} is not in the parameters"
+    reason = None if RUN in sources.params.resolved else f"run {RUN} is not in the parameters"
     values = _settings(None if reason else sources.params.run(RUN))
     how = "" if reason else "settings of the run"
     note = NOT_RUN + reason if reason else A_SETTING
@@ -116,7 +116,7 @@ def dynamics(sources: Sources) -> list[Cell]:
 def _epochs(sources: Sources) -> list[Cell]:
     rows = ("best epoch (validation)", "training Dice at best epoch", "validation Dice at best epoch")
     rows = (*rows, "final learning rate")
-    history = sources.history(RUN) if RUN in sources.params.runs else None
+    history = sources.history(RUN) if RUN in sources.params.resolved else None
     if history is None:
         reason = sources.why_no_run(RUN) or f"run {RUN} has no history"
         return [not_run(row, "value", reason) for row in rows]

@@ -24,7 +24,7 @@ def infection(sources: Sources) -> list[Cell]:
     """Table IV with the annotated and with the predicted lung mask as region of interest."""
     cells = []
     for run, suffix in zip(INFECTION_RUNS, ("", ", ROI predicted"), strict=True):
-        note = f"ROI {sources.params.run(run).roi}" if run in sources.params.runs else ""
+        note = f"ROI {sources.params.run(run).roi}" if run in sources.params.resolved else ""
         column = f"Value{suffix}"
         cells.append(loss_cell(sources, "Mean Loss", column, run, "infection", note))
         for row, metric in METRICS.items():

@@ -55,7 +55,7 @@ def earlier_work(_: Sources) -> list[Cell]:
 def images(sources: Sources) -> list[Cell]:
     """Table 2: the paper's counts of CT images; below them ours, of the two classes that the runs are trained on."""
     name = "cbam-mtl/table-2"
-    known = sources.params.run(RUN).class_map if RUN in sources.params.runs else CLASS_MAPS["covid_vs_normal"]
+    known = sources.params.run(RUN).class_map if RUN in sources.params.resolved else CLASS_MAPS["covid_vs_normal"]
     columns = {
         INFECTED: [label for label, k in known.items() if k == 1],
         HEALTHY: [label for label, k in known.items() if k == 0],
@@ -79,7 +79,7 @@ def _count(sources: Sources, row: str, column: str, split: str | None, labels: l
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table 5 beside the resolved settings of the proposed U-Net; rows below it the paper's text gives elsewhere."""
     name, column = "cbam-mtl/table-5", "Value(s)"
-    if RUN not in sources.params.runs:
+    if RUN not in sources.params.resolved:
         reason = f"run {RUN} is not in the parameters"
         return with_published(name, [Cell(row, column, note=NOT_RUN + reason) for row in SETTINGS])
     values, how = settings(sources.params.run(RUN)), "settings of the run"

@@ -57,7 +57,7 @@ GROUPS: dict[str, Select] = {"": in_head, ", infected": infected, ", healthy": h
 
 def side(sources: Sources, run: str) -> int:
     """Pixels a side at which the run's masks are compared; 256 for a run that is not there."""
-    return sources.params.run(run).evaluate_px if run in sources.params.runs else PX
+    return sources.params.run(run).evaluate_px if run in sources.params.resolved else PX
 
 
 def per_image(scores: pd.DataFrame, px: int, protocol: str, measure: str) -> pd.Series:

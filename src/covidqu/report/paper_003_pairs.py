@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from covidqu.config.params import Params
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.cells import Cell, Value, with_published
@@ -64,9 +63,9 @@ def _pairs(sources: Sources) -> dict[str, tuple[str, str]]:
     found = {}
     for run in sources.params.seeds(PRE) or [PRE]:
         other = RUN + run.removeprefix(PRE)
-        if run == PRE or other in sources.params.runs:
-            assert Params.base(other) == RUN
-            found[f"seed {sources.params.run(run).seed if run in sources.params.runs else 0}"] = (run, other)
+        if run == PRE or other in sources.params.resolved:
+            assert sources.params.base(other) == RUN
+            found[f"seed {sources.params.run(run).seed if run in sources.params.resolved else 0}"] = (run, other)
     return found
 
 

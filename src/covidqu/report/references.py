@@ -35,13 +35,12 @@ class Standing(Sources):
     """Sources in which a reference point stands in the place of some runs, and no other run is there."""
 
     def __init__(self, sources: Sources, reference: str, runs: Iterable[str]) -> None:
-        kept = {run: sources.params.runs[run] for run in runs}
-        super().__init__(sources.params.model_copy(update={"runs": kept}), sources.data, sources.results)
+        super().__init__(sources.params.only(list(runs)), sources.data, sources.results)
         self.reference = sources.baseline(reference)
 
     def why_no_run(self, run: str) -> str | None:
         """Only the runs whose place is taken have numbers."""
-        return None if run in self.params.runs else f"no reference stands for run {run}"
+        return None if run in self.params.resolved else f"no reference stands for run {run}"
 
     def _scores(self, run: str) -> pd.DataFrame:
         classes = self.params.run(run).classes
@@ -70,7 +69,7 @@ def beside(sources: Sources, table: str, builder: Builder) -> list[Cell]:
 
 
 def _rows(sources: Sources, name: str, runs: tuple[str, ...], builder: Builder, one_row: bool) -> list[Cell]:
-    known = [run for run in runs if run in sources.params.runs]
+    known = [run for run in runs if run in sources.params.resolved]
     alike = [run for run in known if _same_images(sources, run)]
     reason = sources.why_no_baseline(name) or (None if known else f"run {runs[0]} is not in the parameters")
     if reason:

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import PX
-from covidqu.config.params import Params, resolve
+from covidqu.config.params import Params
 from covidqu.data.index import IMAGES, INDEX
+from covidqu.report.provenance import entries, overlay_of
 
 Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
 VALIDATION = "validation.parquet"
-OPTIONAL = "workflow/overlays/optional.yaml"
 
 
 class Sources:
@@ -105,17 +105,18 @@ class Sources:
         return self._why_without(run, (VALIDATION, "card.json"))
 
     def _why_without(self, run: str, files: tuple[str, ...]) -> str | None:
-        if run not in self.params.runs:
+        if run not in self.params.resolved:
             return f"run {run} is not in the parameters{self._why_optional(run)}"
         missing = [name for name in files if not (self.folder(run) / name).is_file()]
         return f"run {run} has no {' and no '.join(missing)}" if missing else None
 
     def _why_optional(self, run: str) -> str:
-        if run not in self.params.optional_runs:
+        overlay = overlay_of(run)
+        if overlay is None:
             return ""
-        large = resolve(self.params.anchor, self.params.optional_runs[run], run).image_px > PX
+        large = entries(run)["image_px"].value > PX
         vain = f", up-sampled {PX} px originals add no information" if large else ""
-        return f": off by default{vain} ({OPTIONAL} switches it on)"
+        return f": off by default{vain} ({overlay} switches it on)"
 
     def why_no_baseline(self, name: str) -> str | None:
         """Why a reference point has no numbers; None when it has."""
@@ -124,7 +125,7 @@ class Sources:
 
     def has_card(self, run: str) -> bool:
         """Whether it is known how a run was trained, scored or not."""
-        return run in self.params.runs and (self.folder(run) / "card.json").is_file()
+        return run in self.params.resolved and (self.folder(run) / "card.json").is_file()
 
     def folder(self, run: str) -> Path:
         """Where a run's scores, card and history lie."""

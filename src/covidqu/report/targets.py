@@ -7,7 +7,7 @@ whose explain.parquet is read), `figure_predictions` and `figure_cams` (runs who
 duplicates.parquet}, split.parquet), `needs_images` (the packed arrays), `needs_architectures` and
 `needs_cost` (architectures.json, cost.json),
 `baseline_inputs` (baselines whose scores.parquet a table reads), `validation_inputs` (runs, their validation.parquet).
-A run that is absent from `params.runs` is never an input: its cells say "not run", and its figures are not drawn.
+A run that is absent from `params.resolved` is never an input: its cells say "not run", and its figures are not drawn.
 The names and lists are in `catalogue`.
 """
 
@@ -80,7 +80,7 @@ def calibrated(params: Params) -> list[str]:
 def figure_inputs(name: str, params: Params) -> list[str]:
     """Runs whose scores, card and history `figure` reads."""
     _known(name, list(figures(params)), "figure")
-    for run in params.runs:
+    for run in params.resolved:
         if name.endswith(f"/curves-{run}"):
             return [run]
     if name in ONLY_ARCHITECTURES:
@@ -133,13 +133,13 @@ def figure_rois(name: str, params: Params) -> list[str]:
 def comparison_inputs(params: Params) -> list[str]:
     """Runs that `comparison` reads; it needs the data (`needs_data`), the images' header and architectures as well."""
     wanted = {run for name in tables(params) for run in table_inputs(name, params)}
-    return [run for run in params.runs if run in wanted]
+    return [run for run in params.resolved if run in wanted]
 
 
 def comparison_explains(params: Params) -> list[str]:
     """Runs whose explain.parquet `comparison` reads."""
     wanted = {run for name in tables(params) for run in explain_inputs(name, params)}
-    return [run for run in params.runs if run in wanted]
+    return [run for run in params.resolved if run in wanted]
 
 
 def needs_data(name: str) -> bool:
@@ -163,15 +163,15 @@ def needs_cost(name: str) -> bool:
 
 
 def lineage(params: Params, names: list[str]) -> list[str]:
-    """The runs and all runs whose weights or lung masks they build on, in the order of `params.runs`."""
+    """The runs and all runs whose weights or lung masks they build on, in the order of `params.resolved`."""
     wanted, waiting = set(), list(names)
     while waiting:
         name = waiting.pop()
         if name in wanted:
             continue
         wanted.add(name)
-        waiting += [parent for parent in (params.run(name).init, params.run(name).roi) if parent in params.runs]
-    return [name for name in params.runs if name in wanted]
+        waiting += [parent for parent in (params.run(name).init, params.run(name).roi) if parent in params.resolved]
+    return [name for name in params.resolved if name in wanted]
 
 
 def with_seeds(params: Params, names: tuple[str, ...]) -> list[str]:
@@ -180,7 +180,7 @@ def with_seeds(params: Params, names: tuple[str, ...]) -> list[str]:
 
 
 def _present(params: Params, names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if name in params.runs]
+    return [name for name in names if name in params.resolved]
 
 
 def _known(name: str, names: list[str], kind: str) -> None:

@@ -5,8 +5,7 @@ Enters: cards of the runs (their complete settings) and the settings of the full
 
 from typing import Any
 
-from covidqu.config.params import Params
-from covidqu.config.training import deviations
+from covidqu.report.provenance import Setting, deviations
 from covidqu.report.published import paper, printed
 from covidqu.report.sources import Sources
 
@@ -19,9 +18,8 @@ def title(sources: Sources, name: str, runs: list[str], settings: str | None = N
     system, table = name.split("/", 1)
     source = paper(system)
     caption = f"Paper {source.paper} ({source.name}), {table.replace('-', ' ')}: {source.tables[table].caption}"
-    if settings in sources.params.runs:
-        config = sources.params.run(settings).model_dump(mode="json")
-        caption = " - ".join([caption, *of_settings(_deviations(sources, settings, config))])
+    if settings in sources.params.resolved:
+        caption = " - ".join([caption, *of_settings(deviations(sources.params, settings))])
     return with_deviations(sources, caption, runs)
 
 
@@ -42,26 +40,26 @@ def deviation_texts(sources: Sources, runs: list[str]) -> list[str]:
         if sources.has_card(run):
             for words in _of_run(sources, run):
                 texts.setdefault(words, []).append(run)
-    known = _by_base([run for run in runs if sources.has_card(run)])
-    several = len(_by_base(runs)) > 1
+    known = _by_base(sources, [run for run in runs if sources.has_card(run)])
+    several = len(_by_base(sources, runs)) > 1
     return [
-        f"{_named(names, known)}: {words}" if several or _by_base(names) != known else words
+        f"{_named(sources, names, known)}: {words}" if several or _by_base(sources, names) != known else words
         for words, names in texts.items()
     ]
 
 
-def _by_base(runs: list[str]) -> dict[str, list[str]]:
+def _by_base(sources: Sources, runs: list[str]) -> dict[str, list[str]]:
     """Base run -> those of its repetitions that are among `runs`."""
     found: dict[str, list[str]] = {}
     for run in runs:
-        found.setdefault(Params.base(run), []).append(run)
+        found.setdefault(sources.params.base(run), []).append(run)
     return found
 
 
-def _named(runs: list[str], known: dict[str, list[str]]) -> str:
+def _named(sources: Sources, runs: list[str], known: dict[str, list[str]]) -> str:
     """Names of `runs`: a base run stands for its repetitions where all of them are there."""
     names, counts = [], []
-    for base, repetitions in _by_base(runs).items():
+    for base, repetitions in _by_base(sources, runs).items():
         whole = repetitions == known[base] and base in repetitions
         names += [base] if whole else repetitions
         counts += [len(repetitions)] if whole else [1] * len(repetitions)
@@ -74,32 +72,26 @@ def _named(runs: list[str], known: dict[str, list[str]]) -> str:
 
 def _of_run(sources: Sources, run: str) -> list[str]:
     card = sources.card(run)
-    left = _deviations(sources, run, card["config"])
-    if left.get("subset") == ("infection", "lung"):
+    left = deviations(sources.params, run, card["config"])
+    if "subset" in left and left["subset"].value == "lung":
         del left["subset"]
         return [_small_lung_set(sources, run, card), *of_settings(left)]
     return of_settings(left)
 
 
-def deviations_of(sources: Sources, run: str) -> dict[str, tuple[Any, Any]]:
-    """Setting -> (that of the run as its card has it, that of the full run); empty without a card."""
-    return _deviations(sources, run, sources.card(run)["config"]) if sources.has_card(run) else {}
+def deviations_of(sources: Sources, run: str) -> dict[str, Setting]:
+    """Dotted key -> what the run's card has otherwise than the full run; empty without a card."""
+    return deviations(sources.params, run, sources.card(run)["config"]) if sources.has_card(run) else {}
 
 
-def _deviations(sources: Sources, run: str, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Setting -> (that of the run, that of the full run)."""
-    return deviations(config, sources.params.full(run))
-
-
-def of_settings(changed: dict[str, tuple[Any, Any]]) -> list[str]:
-    """Texts for setting -> (value, the paper's): missing pre-training first, all else as a reduced run."""
+def of_settings(changed: dict[str, Setting]) -> list[str]:
+    """Texts for what differs from the full run: missing pre-training first, all else as a reduced run."""
     left, texts = dict(changed), []
-    if "init" in left and left["init"][0] == "random" and str(left["init"][1]).startswith("imagenet"):
+    if "init" in left and left["init"].actual == "random" and str(left["init"].value).startswith("imagenet"):
         texts.append("NOT PRETRAINED (encoder weights: none)")
         del left["init"]
     if left:
-        words = [f"{key} {value} instead of {wanted}" for key, (value, wanted) in left.items()]
-        texts.append(f"REDUCED RUN ({'; '.join(words)})")
+        texts.append(f"REDUCED RUN ({'; '.join(setting.words for setting in left.values())})")
     return texts
 
 

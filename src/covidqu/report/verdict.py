@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from covidqu.report.arithmetic import Rounded, overlap
 from covidqu.report.cells import NOT_RUN
 from covidqu.report.paper_001 import A_SETTING
+from covidqu.report.provenance import full
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
 
@@ -97,7 +98,7 @@ def other_images(sources: Sources, system: str, run: str) -> str:
     if system in SYSTEMS and paper(system).name.endswith("on CT"):
         return "printed for CT images, measured on chest X-rays"
     if run and sources.has_card(run):
-        here, full = sources.card(run)["config"]["subset"], sources.params.full(run).get("subset")
-        if full not in (None, here):
-            return f"printed for test images of the {full} subset, measured on those of the {here} subset"
+        here, wanted = sources.card(run)["config"]["subset"], full(sources.params, run).get("subset")
+        if wanted not in (None, here):
+            return f"printed for test images of the {wanted} subset, measured on those of the {here} subset"
     return ""

@@ -22,11 +22,11 @@ def cards(params: Params, files: list[Path], data: Path, results: Path, out: Pat
     `files`: the parameter files behind `params`, for the command in each card.
     """
     sources = Sources(params, data, results)
-    trained = [run for run in params.runs if sources.has_card(run)]
+    trained = [run for run in params.resolved if sources.has_card(run)]
     for run in trained:
         write_text(out / "runs" / run / "README.md", model_card(sources, run, files))
     write_text(out / "data-card.md", data_card(sources))
     write_text(out / "croissant.json", croissant(params, data / "raw" / "covidqu.zip"))
-    absent = [run for run in params.runs if run not in trained]
+    absent = [run for run in params.resolved if run not in trained]
     if absent:
         print(f"cards: no card of runs that were not trained: {', '.join(absent)}", file=sys.stderr)

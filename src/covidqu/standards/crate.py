@@ -88,7 +88,7 @@ def describe(params: Params, results: Path, files: list[Path]) -> ROCrate:
         if path.suffix in TYPES:
             about["encodingFormat"] = TYPES[path.suffix]
         found.add_file(results / path, path.as_posix(), properties=about)
-    runs = [run for run in params.runs if Path("runs", run, "card.json") in files]
+    runs = [run for run in params.resolved if Path("runs", run, "card.json") in files]
     actions = [_training(found, results, run) for run in runs]
     if actions:
         found.root_dataset["mentions"] = actions

@@ -10,8 +10,8 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from covidqu.config.training import deviations
 from covidqu.evaluate.scores import SCORES, read_scores
+from covidqu.report.provenance import fixed, provenance
 from covidqu.report.published import SYSTEMS, paper
 from covidqu.report.sources import Sources
 from covidqu.report.targets import figure_inputs, figures, lineage, table_inputs, tables
@@ -59,7 +59,8 @@ def model_card(sources: Sources, run: str, files: list[Path]) -> str:
         config=config,
         card=card,
         unknown=UNKNOWN,
-        settings=settings(sources, run),
+        settings=provenance(params, run, sources.card(run)["config"]),
+        fixed=fixed(system),
         parents=[name for name in lineage(params, [run]) if name != run],
         repetitions=[name for name in params.seeds(params.base(run)) if name != run],
         results=found,
@@ -85,13 +86,6 @@ def _header(sources: Sources, run: str, system: str, found: dict[str, Any], redu
         model_name=f"{run}{' (reduced)' if reduced else ''}",
         eval_results=eval_results(found, params, run) or None,
     )
-
-
-def settings(sources: Sources, run: str) -> list[tuple[str, Any, Any]]:
-    """(setting, of this run, of the full run) for each setting that the full run fixes; equal where not reduced."""
-    config, full = sources.card(run)["config"], sources.params.full(run)
-    changed = deviations(config, full)
-    return [(key, changed[key][0] if key in changed else wanted, wanted) for key, wanted in full.items()]
 
 
 def facts(card: dict[str, Any]) -> dict[str, Any]:

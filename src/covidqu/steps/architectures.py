@@ -16,6 +16,7 @@ from covidqu.config.models import CbamMtl, ReconMtl, Reference, SwinDual, Unetpp
 from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.files import write_text
+from covidqu.report.provenance import full
 from covidqu.systems.base import System, build
 
 NETS = {"unet": "U-Net", "unetpp": "U-Net++", "resunet": "ResUNet"}
@@ -23,9 +24,9 @@ NETS = {"unet": "U-Net", "unetpp": "U-Net++", "resunet": "ResUNet"}
 
 def architectures(params: Params, out: Path) -> None:
     """Write base run -> system, network, model settings, tasks, input, parameters as configured, and under `paper` the
-    parameters, parts and layers with the settings of `full_runs`. Shapes are (1, C, H, W), of class logits (1, K).
+    parameters, parts and layers with the settings of the full run. Shapes are (1, C, H, W), of class logits (1, K).
     """
-    found = {name: describe(params.run(name), params.full(name)) for name in params.base_runs}
+    found = {name: describe(params.run(name), full(params, name)) for name in params.base_runs}
     write_text(out, json.dumps(found, indent=1) + "\n")
 
 

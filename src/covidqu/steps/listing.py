@@ -7,13 +7,14 @@ from textwrap import wrap
 from typing import Any
 
 from covidqu.config.params import Params
-from covidqu.config.training import Run, deviations
+from covidqu.config.training import Run
+from covidqu.report.provenance import deviations, full, lacks_settings, read
 from covidqu.report.published import OUR_SYSTEM, SHOWN, paper
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
 GAP = "  "
 LEGEND = (
-    "Parameters: of the run as configured, with the paper's settings (full_runs; of ours: full size), and as the "
+    "Parameters: of the run as configured, with the paper's settings (of ours: full size), and as the "
     "paper prints them. Reduced: trained with other settings than those, which are named."
 )
 
@@ -33,8 +34,13 @@ def listing(params: Params, results: Path) -> str:
         for name in names:
             lines.append(row(entry(params, results, name, known)))
         sections.append("\n".join(lines if names else [lines[0], "no run in the parameters"]))
-    absent = [name for name in params.optional_runs if name not in params.runs]
-    notes = [LEGEND, f"Optional runs that are not included: {', '.join(absent)}." if absent else ""]
+    absent = [name for system in SHOWN for name in read(system).runs if name not in params.runs]
+    notes = [
+        LEGEND,
+        f"Runs that are not in these parameters (overlays in workflow/overlays have them): {', '.join(absent)}."
+        if absent
+        else "",
+    ]
     closing = [line for note in notes for line in wrap(note, 120, break_long_words=False, break_on_hyphens=False)]
     return "\n\n".join([*sections, "\n".join(closing)])
 
@@ -51,7 +57,7 @@ def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> li
     if found is None or not fits(found, run):
         from covidqu.steps.architectures import describe  # PyTorch, only when nothing was described before
 
-        found = describe(run, params.full(name))
+        found = describe(run, full(params, name))
     seeds = params.seeds(name)
     channels = found["input"][1]
     numbers = ", ".join(str(params.run(seed).seed) for seed in seeds)
@@ -94,11 +100,12 @@ def state(params: Params, folder: Path, name: str) -> str:
     commit, _, changed = (card.get("git_commit") or "no commit").partition("-")
     parts = [f"{words}, {commit[:9]}{'-' + changed if changed else ''}, {card['device']}"]
     parts.append("scored" if (folder / "scores.parquet").is_file() else "not scored")
-    try:
-        other = deviations(card["config"], params.full(name))
-    except ValueError:
-        return "; ".join([*parts, "card of an older version"])
-    return "; ".join([*parts, f"reduced: {', '.join(key.removeprefix('model.') for key in other)}"] if other else parts)
+    other = deviations(params, name, card["config"])
+    if other:
+        parts.append(f"reduced: {', '.join(key.removeprefix('model.') for key in other)}")
+    if lacks_settings(params, name, card["config"]):
+        parts.append("card of an older version")
+    return "; ".join(parts)
 
 
 def described(path: Path) -> dict[str, Any]:
