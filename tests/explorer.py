@@ -60,7 +60,7 @@ test_rows.__test__ = False
 
 def _duplicates(folder: Path, earlier: str, test: str) -> None:
     folder.mkdir()
-    pair = {"id_a": earlier, "id_b": test, "split_a": "Train", "split_b": "Test", "correlation": 0.9951}
+    pair = {"id_a": earlier, "id_b": test, "split_a": "Train", "split_b": "Test", "aligned_correlation": 0.9951}
     frame = pd.DataFrame([pair | {"exact": False, "across_splits": True}])
     frame.to_parquet(folder / "duplicates.parquet")
 

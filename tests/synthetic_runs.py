@@ -169,7 +169,8 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     splits = pd.DataFrame({"row": index.index, "near_duplicate": (index["split"] == "Test") & (index.index % 2 == 0)})
     splits.to_parquet(data / "split.parquet")
     pairs = {"a": [0, 0], "b": [1, 16], "split_a": ["Train", "Train"], "split_b": ["Train", "Test"]}
-    pairs |= {"exact": [False, True], "across_splits": [False, True]}
+    pairs |= {"exact": [False, True], "across_splits": [False, True], "mirrored": [True, False]}
+    pairs |= {"aligned_correlation": [0.95, 1.0], "lung_dice": [1.0, 1.0], "infection_dice": [12 / 13, 1.0]}
     both = {"subset_a": "infection", "subset_b": "infection", "label_conflict": False}
     pd.DataFrame(pairs).assign(**both).to_parquet(data / "audit" / "duplicates.parquet")
     counts = {"infection": {"Train": {"Normal": 3}}}

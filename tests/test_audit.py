@@ -3,20 +3,23 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Phantom
+from covidqu.config.params import load
 from covidqu.data.index import Packed, open_packed
-from covidqu.ingest import pairs as pairs_module
 from covidqu.ingest.audit import PAPERS, audit
-from covidqu.ingest.pairs import find_pairs, near_pairs, thumbnails
+from covidqu.ingest.pairs import find_pairs
 from covidqu.ingest.sources.phantom import planted
+
+COPIES = load([Path(__file__).resolve().parent.parent / "params.yaml"]).audit.copies
 
 
 def settings(**changes: object) -> Audit:
-    return Audit(**{"near_duplicate_correlation": 0.99, "expect_counts": "none", "stop_on": []} | changes)
+    return Audit(**{"copies": COPIES, "expect_counts": "none", "stop_on": []} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,29 @@ def test_columns_and_order(listed: pd.DataFrame, audited: Path, packed: Path) ->
         for column in ("id", "subset", "split", "label"):
             assert list(listed[f"{column}_{side}"]) == list(rows[column])
     assert (listed["across_splits"] == (listed["split_a"] != listed["split_b"])).all()
-    pd.testing.assert_frame_equal(pd.read_csv(audited / "duplicates.csv"), listed)
+    written = pd.read_csv(audited / "duplicates.csv", dtype={"inliers": "Int64"})
+    pd.testing.assert_frame_equal(written, listed)
+
+
+def test_equal_pixels_need_no_alignment(listed: pd.DataFrame) -> None:
+    exact = listed[listed["exact"]]
+    assert exact["inliers"].isna().all() and not exact["mirrored"].any()
+    assert (exact[["aligned_correlation", "scale"]] == 1).all(axis=None) and (exact["shift_px"] == 0).all()
+    assert (exact["lung_dice"] == 1).all(), "the phantom annotates an image once"
+    members = exact["membership"]
+    assert exact.loc[members, "infection_dice"].isna().all(), "the lung subset has no such masks"
+
+
+def test_the_sheet_shows_the_pairs(audited: Path, listed: pd.DataFrame) -> None:
+    picture = cv2.imread(str(audited / "duplicates.png"))
+    shown = (
+        picture[30:174].reshape(144, 4, 438, 3)[:, :, :432].reshape(144, 4, 3, 144, 3)[:, : (~listed["exact"]).sum()]
+    )
+    a, b, difference = (shown[:, :, i].astype(np.float64) for i in range(3))
+    assert (~listed["exact"]).sum() == 2
+    assert a.std() > 30 and np.abs(a - b).mean() < 5, "b lies on a"
+    assert np.abs(difference - 128).mean() < 5
+    assert not picture[30:174, 2 * 438 :].any(), "nothing beside the two pairs"
 
 
 def test_report(report: dict, phantom_config: Phantom) -> None:
@@ -85,6 +110,8 @@ def test_report(report: dict, phantom_config: Phantom) -> None:
     assert report["pairs"]["infection"]["across_splits"] == 3
     assert report["pairs"]["infection"]["test_and_earlier"] == 2
     assert report["pairs"]["shared_images"] == report["pairs"]["membership"] + 1
+    assert report["images_with_an_earlier_copy"]["infection"] == {"Val": 1, "Test": 3}
+    assert report["agreement_of_annotations"]["infection"] == {"pairs": 2, "mean_dice": 1, "median_dice": 1}
     assert report["empty_covid_masks"] == {"Train": 0, "Val": 0, "Test": 0}
     assert report["infection_outside_lung"] == 0
     assert "patient level cannot be excluded" in report["limits"][0]
@@ -110,7 +137,7 @@ def test_gate_stops_on_a_named_fault_and_leaves_the_details(tmp_path: Path, pack
     assert "audit.stop_on" in message
     assert "label_conflicts" not in message
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"audit.json", "duplicates.csv", "duplicates.parquet"}
+    assert names == {"audit.json", "duplicates.csv", "duplicates.parquet", "duplicates.png"}
 
 
 def test_gate_names_ten_findings(tmp_path: Path, packed: Path) -> None:
@@ -140,44 +167,7 @@ def test_label_conflict(packed: Path) -> None:
     data = open_packed(packed)
     index = data.index.copy()
     index.loc[0, "label"] = "Normal"
-    found = find_pairs(Packed(index, data.images, data.lung_masks, data.infection_masks), 0.99)
+    found = find_pairs(Packed(index, data.images, data.lung_masks, data.infection_masks), COPIES)
     conflicts = found[found["label_conflict"]]
     assert len(conflicts)
     assert conflicts["a"].eq(0).all()
-
-
-def test_blocks_find_what_one_product_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    thumbs = rng.normal(size=(50, 16)).astype(np.float32)
-    thumbs /= np.linalg.norm(thumbs, axis=1, keepdims=True)
-    whole = near_pairs(thumbs, 0.3)
-    assert len(whole) > 20
-    a, b = np.nonzero(np.triu(thumbs @ thumbs.T > 0.3, 1))
-    assert set(zip(whole["a"], whole["b"], strict=True)) == set(zip(a, b, strict=True))
-    monkeypatch.setattr(pairs_module, "BLOCK", 7)
-    blocked = near_pairs(thumbs, 0.3).sort_values(["a", "b"], ignore_index=True)
-    pd.testing.assert_frame_equal(blocked, whole.sort_values(["a", "b"], ignore_index=True))
-
-
-def test_too_many_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs_module, "MOST_PAIRS", 10)
-    with pytest.raises(ValueError, match=r"audit\.near_duplicate_correlation: more than 10 pairs"):
-        near_pairs(np.ones((20, 4), np.float32) / 2, 0.5)
-
-
-def test_uniform_images_correlate_with_nothing_but_stay_exact(tmp_path: Path) -> None:
-    images = np.stack([np.full((256, 256), 7, np.uint8)] * 2 + [np.full((256, 256), 9, np.uint8)])
-    assert not thumbnails(images).any()
-    index = pd.DataFrame(
-        {"id": ["x", "y", "z"], "subset": "infection", "split": "Train", "label": "Normal", "image_sha256": list("aab")}
-    )
-    none = np.zeros((3, 8192), np.uint8)
-    found = find_pairs(Packed(index, images, none, none), 0.99)
-    assert found[["a", "b"]].to_numpy().tolist() == [[0, 1]]
-    assert found["exact"].tolist() == [True]
-
-
-def test_thumbnails_ignore_brightness_and_contrast() -> None:
-    image = np.random.default_rng(1).integers(50, 100, (256, 256), np.uint8)
-    a, b = thumbnails(np.stack([image, image * np.uint8(2) + np.uint8(30)]))
-    assert float(a @ b) == pytest.approx(1, abs=1e-5)

@@ -40,7 +40,7 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("edit", "wanted"),
     [
-        (change("audit.near", 1), ["audit.near", "unknown key", "near_duplicate_correlation"]),
+        (change("audit.copies.inlier", 1), ["audit.copies.inlier", "unknown key", "inliers"]),
         (change("runs.unetpp-b3.epoch", 3), ["runs.unetpp-b3.epoch", "unknown key", "epochs"]),
         (change("anchor.epochs", "many"), ["runs.unet-roi-lung.epochs", "integer", "'many'"]),
         (change("anchor.epoch", 3), ["anchor.epoch: unknown key", "epochs"]),

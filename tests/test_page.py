@@ -73,7 +73,7 @@ def complete_duplicates(data: Path) -> None:
     """The audit's pairs with all their columns."""
     ids = pd.read_parquet(data / "packed" / "index.parquet")["id"].to_numpy()
     pairs = pd.read_parquet(data / "audit" / "duplicates.parquet")
-    pairs = pairs.assign(id_a=ids[pairs["a"]], id_b=ids[pairs["b"]], correlation=0.995)
+    pairs = pairs.assign(id_a=ids[pairs["a"]], id_b=ids[pairs["b"]])
     pairs.to_parquet(data / "audit" / "duplicates.parquet")
 
 

@@ -355,7 +355,9 @@ def test_near_duplicate_names_its_counterpart(made: tuple[Params, Path], html: P
     index = open_packed(made[1] / "data" / "packed").index
     case = index["id"][test_rows(index)[0]].removeprefix("infection/Test/")
     page = opened(html, f"case={case}")
-    expect(page.locator("#facts")).to_contain_text(f"near-duplicate of {index['id'][0]} (correlation 0.9951)")
+    expect(page.locator("#facts")).to_contain_text(
+        f"near-duplicate of {index['id'][0]} (correlation after alignment 0.9951)"
+    )
 
 
 @pytest.mark.parametrize("fragment", ["", "case=COVID-19/covid_4"])

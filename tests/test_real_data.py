@@ -11,7 +11,7 @@ from covidqu.config.data import Audit, Split
 from covidqu.data.index import Packed, open_packed
 from covidqu.ingest.audit import audit
 from covidqu.ingest.pack import pack
-from covidqu.ingest.pairs import leaks, near_pairs, thumbnails
+from covidqu.ingest.pairs import leaks
 from covidqu.ingest.sources import directory
 from covidqu.ingest.split import split
 
@@ -28,7 +28,7 @@ def real_folder(tmp_path_factory: pytest.TempPathFactory, covidqu_data: Path) ->
     audit(
         folder / "packed",
         folder / "audit",
-        Audit(near_duplicate_correlation=0.99, expect_counts="papers", stop_on=["counts", "label_conflicts"]),
+        Audit(copies=load([SETTINGS]).audit.copies, expect_counts="papers", stop_on=["counts", "label_conflicts"]),
     )
     split(folder / "packed", folder / "audit", folder / "split.parquet", Split(folds=5, seed=0))
     return folder
@@ -85,19 +85,7 @@ def test_the_pixel_identical_pair(pairs: pd.DataFrame, real: Packed) -> None:
     np.testing.assert_array_equal(real.images[a], real.images[b])
 
 
-def test_near_duplicates(pairs: pd.DataFrame) -> None:
-    assert (len(pairs), pairs["across_splits"].sum(), leaks(pairs).sum()) == (31, 12, 6)
-
-
-def test_near_duplicates_at_a_lower_threshold(real: Packed) -> None:
-    rows = real.rows("infection")
-    found = near_pairs(thumbnails(real.images[rows]), 0.985)
-    parts = real.index["split"].to_numpy(dtype=object)[rows]
-    a, b = parts[found["a"]], parts[found["b"]]
-    across = a != b
-    assert (len(found), across.sum(), (across & ((a == "Test") | (b == "Test"))).sum()) == (44, 14, 8)
-
-
+@@NEAR@@
 def test_masks(real: Packed, report: dict) -> None:
     index = real.index.iloc[real.rows("infection")]
     covid = index["label"] == "COVID-19"

@@ -7,16 +7,19 @@ import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Phantom, Split
+from covidqu.config.params import load
 from covidqu.data.index import open_packed
 from covidqu.ingest.audit import audit
 from covidqu.ingest.sources.phantom import planted
 from covidqu.ingest.split import folds, read_pairs, split
 
+COPIES = load([Path(__file__).resolve().parent.parent / "params.yaml"]).audit.copies
+
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Path:
     folder = tmp_path_factory.mktemp("audit")
-    audit(packed, folder, Audit(near_duplicate_correlation=0.99, expect_counts="none", stop_on=[]))
+    audit(packed, folder, Audit(copies=COPIES, expect_counts="none", stop_on=[]))
     return folder
 
 
@@ -90,3 +93,19 @@ def test_audit_of_other_data(tmp_path: Path, packed: Path, audited: Path) -> Non
 def test_no_audit(tmp_path: Path, packed: Path) -> None:
     with pytest.raises(ValueError, match="run the `audit` step"):
         split(packed, tmp_path, tmp_path / "split.parquet", Split(folds=2, seed=0))
+
+
+def test_chains_reach_the_later_split(tmp_path: Path, packed: Path) -> None:
+    """Two training images, of which only the second is listed beside the test image: both are left out."""
+    index = open_packed(packed).index
+    first, second = index.index[(index["subset"] == "lung") & (index["split"] == "Train")][:2]
+    test = index.index[(index["subset"] == "lung") & (index["split"] == "Test")][0]
+    pairs = pd.DataFrame({"a": [first, second], "b": [second, test]})
+    for side in ("a", "b"):
+        pairs[f"id_{side}"] = index["id"].to_numpy()[pairs[side]]
+    (tmp_path / "audit").mkdir()
+    pairs.to_parquet(tmp_path / "audit" / "duplicates.parquet")
+    split(packed, tmp_path / "audit", tmp_path / "split.parquet", Split(folds=2, seed=0))
+    table = pd.read_parquet(tmp_path / "split.parquet")
+    assert set(table.index[table["deduplicated"] == "dropped"]) == {first, second}
+    assert list(table.index[table["near_duplicate"]]) == [test]

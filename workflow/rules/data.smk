@@ -1,6 +1,6 @@
 # The archive, packed once, audited, split; and the lung masks that runs can name.
 PACKED = [f"{D}/packed/{file}" for file in ("images.npy", "lung_masks.npy", "infection_masks.npy", "index.parquet")]
-AUDIT = [f"{D}/audit/{file}" for file in ("duplicates.parquet", "duplicates.csv", "audit.json")]
+AUDIT = [f"{D}/audit/{file}" for file in ("duplicates.parquet", "duplicates.csv", "duplicates.png", "audit.json")]
 SPLIT = f"{D}/split.parquet"
 
 

@@ -52,10 +52,19 @@ class Download(Strict):
 Fault = Literal["counts", "exact_duplicates", "near_duplicates", "label_conflicts", "split_disagreement"]
 
 
+class Copies(Strict):
+    """When two images are taken for copies of one radiograph."""
+
+    nearest: int = Field(ge=1)  # candidates per image and search: as it is, cropped, mirrored
+    candidate_correlation: float = Field(ge=-1, lt=1)  # of thumbnails without coarse shading
+    inliers: int = Field(ge=4)  # matched features that one affine map explains
+    aligned_correlation: float = Field(ge=-1, lt=1)  # median over 32 x 32 tiles after this map
+
+
 class Audit(Strict):
     """What is searched for, and what stops the pipeline."""
 
-    near_duplicate_correlation: float = Field(gt=0, lt=1)
+    copies: Copies
     expect_counts: Literal["papers", "none"]
     stop_on: list[Fault]
 

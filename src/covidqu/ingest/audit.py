@@ -1,10 +1,11 @@
 """What is wrong with the data, counted and listed, and a gate that stops the pipeline on the faults one names.
 
-Enters: the packed data. Leaves, in `out`: `duplicates.parquet` and `.csv` (one row per pair), `audit.json` (counts
-against the papers' tables, pairs, faults, areas, limits).
+Enters: the packed data. Leaves, in `out`: `duplicates.parquet` and `.csv` (one row per pair), `duplicates.png` (pairs
+to be looked at), `audit.json` (counts against the papers' tables, pairs, faults, areas, limits).
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,8 @@ import pandas as pd
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS, Audit, Fault
 from covidqu.data.index import Packed, open_packed
 from covidqu.files import replacing, write_text
-from covidqu.ingest.pairs import disagreeing, find_pairs, leaks
+from covidqu.ingest.copy_sheet import sheet
+from covidqu.ingest.pairs import disagreeing, find_pairs, groups, leaks
 
 # paper 000, Tables I and II (the same in paper 002): images per split, classes in the order of CLASSES
 PAPERS = {
@@ -32,8 +34,9 @@ REMEDY = {
 LIMITS = [
     "There are no patient identifiers: images of one patient in two splits cannot be found, so leakage at patient "
     "level cannot be excluded.",
-    "Near-duplicates are pairs above a correlation of thumbnails: mirrored, rotated or cropped copies escape, and two "
-    "images of one patient may be listed.",
+    "Near-duplicates are copies of one radiograph found by their thumbnails and verified by alignment. Crops beyond "
+    "about a tenth, mirrored crops, turns beyond 20 degrees, and copies that several other images resemble more by "
+    "thumbnail may escape. Two radiographs of one patient are not listed as a rule; two taken within moments may be.",
 ]
 Counts = dict[str, dict[str, dict[str, int]]]
 
@@ -44,7 +47,7 @@ def audit(packed: Path, out: Path, config: Audit) -> None:
     The ValueError repeats up to ten findings of each kind, because an engine removes the outputs of a failed step.
     """
     data = open_packed(packed)
-    pairs = find_pairs(data, config.near_duplicate_correlation)
+    pairs = find_pairs(data, config.copies, cores())
     counts = count_images(data.index)
     expected = expected_counts(counts) if config.expect_counts == "papers" else None
     findings = {**findings_of_pairs(pairs), "counts": _wrong_counts(counts, expected)}
@@ -52,8 +55,10 @@ def audit(packed: Path, out: Path, config: Audit) -> None:
         "counts": counts,
         "expected_counts": expected,
         "counts_agree": None if expected is None else not findings["counts"],
-        "near_duplicate_correlation": config.near_duplicate_correlation,
+        "copies": config.copies.model_dump(),
         "pairs": summary_of_pairs(pairs, list(counts)),
+        "images_with_an_earlier_copy": earlier_copies(data.index, pairs),
+        "agreement_of_annotations": agreement_of_copies(pairs),
         "faults": {k: None if k == "counts" and expected is None else len(findings[k]) for k in get_args(Fault)},
         **areas(data),
         "limits": LIMITS,
@@ -61,6 +66,8 @@ def audit(packed: Path, out: Path, config: Audit) -> None:
     with replacing(out / "duplicates.parquet") as part:
         pairs.to_parquet(part, index=False)
     write_text(out / "duplicates.csv", pairs.to_csv(index=False))
+    with replacing(out / "duplicates.png") as part:
+        part.write_bytes(sheet(data, pairs))
     write_text(out / "audit.json", json.dumps(report, indent=2) + "\n")
     print(readable(report))
     _gate(findings, config, out)
@@ -98,7 +105,9 @@ def findings_of_pairs(pairs: pd.DataFrame) -> dict[str, list[str]]:
         "split_disagreement": disagreeing(pairs),
     }
     return {
-        kind: [f"{a} = {b} ({r:.4f})" for a, b, r in pairs.loc[rows, ["id_a", "id_b", "correlation"]].to_numpy()]
+        kind: [
+            f"{a} = {b} ({r:.4f})" for a, b, r in pairs.loc[rows, ["id_a", "id_b", "aligned_correlation"]].to_numpy()
+        ]
         for kind, rows in chosen.items()
     }
 
@@ -126,6 +135,33 @@ def summary_of_pairs(pairs: pd.DataFrame, subsets: list[str]) -> dict[str, Any]:
     shared = pairs[scopes["between"] & pairs["exact"]]
     infected = shared["a"].where(shared["subset_a"] == "infection", shared["b"])
     return {**summary, "shared_images": int(infected.nunique()), "membership": int(pairs["membership"].sum())}
+
+
+def earlier_copies(index: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Images per subset and split, Val and Test, that are linked to an image of an earlier split of any subset."""
+    order = index["split"].map(SPLITS.index).to_numpy()
+    linked = pd.Series(order).groupby(groups(pairs["a"].to_numpy(), pairs["b"].to_numpy(), len(index)))
+    late = index[order > linked.transform("min").to_numpy()].groupby(["subset", "split"]).size()
+    return {s: {k: int(late.get((s, k), 0)) for k in SPLITS[1:]} for s in SUBSETS if (index["subset"] == s).any()}
+
+
+def agreement_of_copies(pairs: pd.DataFrame) -> dict[str, dict[str, float | int | None]]:
+    """Dice of the two annotations over pairs that are no membership: pairs with both masks, mean, median."""
+    chosen = pairs[~pairs["membership"]]
+    dice = {name: chosen[f"{name}_dice"].dropna() for name in ("lung", "infection")}
+    return {
+        name: {
+            "pairs": len(values),
+            "mean_dice": float(values.mean()) if len(values) else None,
+            "median_dice": float(values.median()) if len(values) else None,
+        }
+        for name, values in dice.items()
+    }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def areas(data: Packed) -> dict[str, Any]:

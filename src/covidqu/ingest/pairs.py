@@ -1,78 +1,68 @@
-"""Pairs of images that are the same radiograph: identical pixels, or nearly identical thumbnails.
+"""Pairs of images that are the same radiograph: identical pixels, or copies that a person sees (`copies`).
 
-Enters: the packed data; leaves: a table of pairs. A thumbnail is the 32 x 32 area average, made mean-free and of unit
-norm, so that the product of two is their correlation, blind to brightness and contrast.
+Enters: the packed data; leaves: a table of pairs, and who belongs together by them.
 """
 
-import cv2
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from covidqu.config.data import SPLITS
+from covidqu.config.data import SPLITS, Copies
 from covidqu.data.index import Packed
-
-THUMBNAIL_PX = 32
-BLOCK = 2048  # rows of thumbnails multiplied at once: 16 MB of correlations
-MOST_PAIRS = 5_000_000
+from covidqu.ingest.copies import agreement, find_copies
 
 COLUMNS = ("id", "subset", "split", "label")
+STAYS = np.array([[1.0, 0, 0], [0, 1, 0]])  # the map of identical pixels
+ALIGNED = (
+    "correlation", "aligned_correlation", "inliers", "mirrored", "scale", "shift_px", "lung_dice", "infection_dice",
+)  # fmt: skip
 
 
-def find_pairs(packed: Packed, threshold: float) -> pd.DataFrame:
-    """One row per pair a < b with correlation above `threshold` or equal pixels, sorted by a, b.
+def find_pairs(packed: Packed, config: Copies, threads: int = 1) -> pd.DataFrame:
+    """One row per pair a < b of equal pixels or of copies, sorted by a, b.
 
-    Columns: a, b, {id,subset,split,label}_{a,b}, correlation (1 for equal pixels), exact, across_splits,
-    label_conflict, membership (an infection image and its copy in the same split of the lung subset: as it should be).
+    Columns: a, b, {id,subset,split,label}_{a,b}, those of `find_copies` (of equal pixels: correlations 1, no inliers
+    counted), exact, across_splits, label_conflict, membership (an infection image and its copy in the same split of
+    the lung subset: as it should be). Copies are searched among distinct images and hold for all with equal pixels.
     """
-    near = near_pairs(thumbnails(packed.images), threshold)
-    exact = _exact_pairs(packed.index["image_sha256"])
-    exact["correlation"] = 1.0
-    pairs = pd.concat([exact, near]).drop_duplicates(["a", "b"]).sort_values(["a", "b"], ignore_index=True)
-    digests = packed.index["image_sha256"].to_numpy(dtype=object)
+    digests = packed.index["image_sha256"].reset_index(drop=True)
+    distinct = np.flatnonzero(~digests.duplicated().to_numpy())
+    exact, copies = _exact_pairs(digests), find_copies(packed, distinct, config, threads)
+    pairs = pd.concat([_of_equal_pixels(packed, exact), _of_all_equal(packed, copies, digests)])
+    pairs = pairs.sort_values(["a", "b"], ignore_index=True)
+    pairs["inliers"] = pairs["inliers"].astype("Int64")
     for column in COLUMNS:
         values = packed.index[column].to_numpy(dtype=object)
         for side in ("a", "b"):
-            pairs[f"{column}_{side}"] = pd.Series(values[pairs[side].to_numpy()], dtype="str")
-    pairs["exact"] = (digests[pairs["a"]] == digests[pairs["b"]]).astype(bool)
+            pairs[f"{column}_{side}"] = pd.Series(values[pairs[side].to_numpy(np.int64)], dtype="str")
     pairs["across_splits"] = pairs["split_a"] != pairs["split_b"]
     pairs["label_conflict"] = pairs["label_a"] != pairs["label_b"]
     pairs["membership"] = pairs["exact"] & (pairs["subset_a"] != pairs["subset_b"]) & ~pairs["across_splits"]
-    order = ["a", "b", *(f"{c}_{side}" for c in COLUMNS for side in ("a", "b"))]
-    return pairs[[*order, "correlation", "exact", "across_splits", "label_conflict", "membership"]]
+    order = ["a", "b", *(f"{c}_{side}" for c in COLUMNS for side in ("a", "b")), *ALIGNED]
+    return pairs[[*order, "exact", "across_splits", "label_conflict", "membership"]]
 
 
-def thumbnails(images: np.ndarray) -> np.ndarray:
-    """(N, 256, 256) uint8 -> (N, 1024) float32, mean-free, unit norm; zeros for a uniform image."""
-    out = np.empty((len(images), THUMBNAIL_PX**2), np.float32)
-    size = (THUMBNAIL_PX, THUMBNAIL_PX)
-    for row, image in enumerate(images):
-        small = cv2.resize(np.asarray(image, np.float32), size, interpolation=cv2.INTER_AREA).ravel()
-        small -= small.mean()
-        out[row] = small / max(float(np.linalg.norm(small)), 1e-6)
-    return out
+def _of_equal_pixels(packed: Packed, exact: pd.DataFrame) -> pd.DataFrame:
+    dice = [agreement(packed, a, b, False, STAYS) for a, b in exact[["a", "b"]].itertuples(index=False, name=None)]
+    exact[["lung_dice", "infection_dice"]] = np.array(dice, np.float64).reshape(-1, 2)
+    same = {"correlation": 1.0, "aligned_correlation": 1.0, "inliers": np.nan, "mirrored": False}
+    return exact.assign(**same, scale=1.0, shift_px=0.0, exact=True)
 
 
-def near_pairs(thumbs: np.ndarray, threshold: float) -> pd.DataFrame:
-    """Pairs a < b of rows of (N, D) unit vectors with a product above `threshold`; ValueError when there are too many.
-
-    The upper triangle of the product is made block by block: memory does not grow with its N x N.
-    """
-    found, total = [], 0
-    for top in range(0, len(thumbs), BLOCK):
-        for left in range(top, len(thumbs), BLOCK):
-            product = thumbs[top : top + BLOCK] @ thumbs[left : left + BLOCK].T
-            a, b = np.nonzero(product > threshold)
-            upper = a + top < b + left
-            a, b = a[upper], b[upper]
-            found.append((a + top, b + left, product[a, b]))
-            total += len(a)
-            if total > MOST_PAIRS:
-                raise ValueError(
-                    f"audit.near_duplicate_correlation: more than {MOST_PAIRS} pairs above {threshold}; raise it"
+def _of_all_equal(packed: Packed, copies: pd.DataFrame, digests: pd.Series) -> pd.DataFrame:
+    """The copies, repeated for every image with the same pixels as one of the two, measured on the first."""
+    equal, rows = digests.groupby(digests).indices, []
+    for pair in copies.to_dict("records"):
+        for a in equal[digests[pair["a"]]]:
+            for b in equal[digests[pair["b"]]]:
+                found = pair | {"a": min(a, b), "b": max(a, b), "exact": False}
+                found["scale"] = pair["scale"] if a < b else round(1 / pair["scale"], 4)
+                found["infection_dice"] = (
+                    pair["infection_dice"] if max(a, b) < len(packed.infection_masks) else float("nan")
                 )
-    a, b, correlation = (np.concatenate(part) for part in zip(*found, strict=True))
-    # rounded: the last digits depend on the linear algebra library
-    return pd.DataFrame({"a": a, "b": b, "correlation": correlation.astype(np.float64).round(6).clip(max=1)})
+                rows.append(found)
+    return pd.DataFrame(rows, columns=[*copies.columns, "exact"]).astype({"exact": bool, "mirrored": bool})
 
 
 def _exact_pairs(digests: pd.Series) -> pd.DataFrame:
@@ -86,6 +76,12 @@ def _exact_pairs(digests: pd.Series) -> pd.DataFrame:
         sides.append(np.stack([members[first], members[second]]))
     a, b = np.concatenate(sides, axis=1)
     return pd.DataFrame({"a": a, "b": b})
+
+
+def groups(a: np.ndarray, b: np.ndarray, images: int) -> np.ndarray:
+    """(images,) number of the group of every row: linked by pairs a, b, directly or by others."""
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(images, images))
+    return connected_components(links, directed=False)[1]
 
 
 def leaks(pairs: pd.DataFrame) -> pd.Series:

@@ -9,46 +9,41 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from covidqu.config.data import SPLITS, Split
 from covidqu.data.index import open_packed
 from covidqu.files import replacing
+from covidqu.ingest.pairs import groups
 
 
 def split(packed: Path, audit: Path, out: Path, config: Split) -> None:
     """Write one row per image: row, official, deduplicated, fold (0 to folds - 1), near_duplicate.
 
     Pairs count within and across subsets: a lung model that hands its weights to an infection model has seen its
-    images too. Raises ValueError when the audit belongs to other data or there are fewer images than folds.
+    images too. So do chains of pairs: of linked images those of the latest split stay. Raises ValueError when the audit
+    belongs to other data or there are fewer images than folds.
     """
     index = open_packed(packed).index
     a, b = read_pairs(audit, index)
     order = index["split"].map(SPLITS.index).to_numpy()
-    early, late = np.where(order[a] < order[b], a, b), np.where(order[a] < order[b], b, a)
-    across = order[a] != order[b]
+    linked = pd.Series(order).groupby(groups(a, b, len(index)))
+    early, late = order < linked.transform("max").to_numpy(), order > linked.transform("min").to_numpy()
     official = index["split"].to_numpy(dtype=object)
     deduplicated = official.copy()
-    deduplicated[early[across]] = "dropped"
-    near_duplicate = np.zeros(len(index), bool)
-    near_duplicate[late[across]] = True
+    deduplicated[early] = "dropped"
     table = pd.DataFrame(
         {
             "row": np.arange(len(index)),
             "official": official,
             "deduplicated": deduplicated,
             "fold": folds(index, a, b, config),
-            "near_duplicate": near_duplicate,
+            "near_duplicate": late,
         }
     )
     with replacing(out) as part:
         table.to_parquet(part, index=False)
-    dropped = int((deduplicated == "dropped").sum())
-    print(f"split: {len(index)} images, {len(np.unique(early[across]))} images with a copy in a later split")
-    print(
-        f"split: deduplicated leaves out {dropped}; {int(near_duplicate.sum())} Val/Test images marked near_duplicate"
-    )
+    print(f"split: {len(index)} images, {int(early.sum())} with a copy in a later split, left out of deduplicated")
+    print(f"split: {int(late.sum())} Val/Test images with a copy in an earlier split, marked near_duplicate")
 
 
 def read_pairs(audit: Path, index: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -72,8 +67,8 @@ def folds(index: pd.DataFrame, a: np.ndarray, b: np.ndarray, config: Split) -> n
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    links = coo_array((np.ones(len(a)), (a, b)), shape=(len(index), len(index)))
-    count, groups = connected_components(links, directed=False)
+    linked = groups(a, b, len(index))
+    count = int(linked.max()) + 1
     if count < config.folds:
         raise ValueError(f"split.folds: {config.folds} folds, but only {count} distinct images; use fewer folds")
     strata = (index["subset"] + "/" + index["label"]).to_numpy(dtype=object)
@@ -85,7 +80,7 @@ def folds(index: pd.DataFrame, a: np.ndarray, b: np.ndarray, config: Split) -> n
         )
     fold = np.full(len(index), -1, np.int32)
     draw = StratifiedGroupKFold(n_splits=config.folds, shuffle=True, random_state=config.seed)
-    for number, (_, held_out) in enumerate(draw.split(np.zeros(len(index)), strata, groups)):
+    for number, (_, held_out) in enumerate(draw.split(np.zeros(len(index)), strata, linked)):
         fold[held_out] = number
     assert (fold >= 0).all() and (fold[a] == fold[b]).all(), "a pair of duplicates crosses folds"
     return fold

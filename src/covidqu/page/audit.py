@@ -73,7 +73,9 @@ def _pair(pair: dict[str, Any], index: pd.DataFrame, pixels: np.ndarray, out: Pa
         file = f"pairs/{row}.webp"
         _write_image(pixels[row], out / file)
         sides.append({"file": file, "id": record["id"], "split": record["split"], "label": record["label"]})
-    return {"sides": sides} | {key: pair.get(key) for key in ("correlation", "exact", "across_splits")}
+    return {"sides": sides} | {
+        key: pair.get(key) for key in ("aligned_correlation", "mirrored", "exact", "across_splits")
+    }
 
 
 def _write_image(image: np.ndarray, target: Path) -> None:

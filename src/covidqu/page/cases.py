@@ -238,11 +238,12 @@ def earlier_copies(duplicates: pd.DataFrame | None) -> dict[str, str]:
     """Id of a Test image -> its most similar image of Train or Val, in words."""
     if duplicates is None:
         return {}
-    pairs = duplicates[leaks(duplicates)].sort_values("correlation")
+    pairs = duplicates[leaks(duplicates)].sort_values("aligned_correlation")
     found = {}
     for pair in pairs.itertuples():
         test, other = (pair.id_a, pair.id_b) if pair.split_a == "Test" else (pair.id_b, pair.id_a)
-        found[test] = f"{other} ({'equal pixels' if pair.exact else f'correlation {pair.correlation:.4f}'})"
+        how = "equal pixels" if pair.exact else f"correlation after alignment {pair.aligned_correlation:.4f}"
+        found[test] = f"{other} ({how})"
     return found
 
 

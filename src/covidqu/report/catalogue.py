@@ -115,11 +115,10 @@ WITH_DATA = (
 )
 WITH_IMAGES = (
     "swin-dual/table-3",
-    "common/references",
     *(name for name, (suffix, _) in STATIC_FIGURES.items() if suffix == "png"),
 )
 # images, and what is not predicted
-WITHOUT_PREDICTIONS = ("swin-dual/table-3", "common/references", "unetpp-b3/figure-2", "cbam-mtl/figure-4")
+WITHOUT_PREDICTIONS = ("swin-dual/table-3", "unetpp-b3/figure-2", "cbam-mtl/figure-4")
 WITH_PREDICTIONS = tuple(name for name in WITH_IMAGES if name not in WITHOUT_PREDICTIONS)
 WITH_ARCHITECTURES = (
     *("swin-dual/table-params", "common/param-counts", "unetpp-b3/architecture", "unet-roi/architecture"),

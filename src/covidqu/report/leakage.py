@@ -12,7 +12,7 @@ from covidqu.report.measures import HEADLINE, cell, image_cell
 from covidqu.report.run_cells import class_protocol
 from covidqu.report.sources import Sources
 
-HOW = "correlation of thumbnails, or equal pixels"
+HOW = "equal pixels, or copies verified by alignment"
 COLUMNS = {"all test images": False, "without near-duplicates": True}
 
 
@@ -28,6 +28,7 @@ def _pairs(sources: Sources) -> list[Cell]:
     kinds = {
         "pairs": len(pairs),
         "pairs, identical pixels": int(pairs["exact"].sum()),
+        "pairs, mirrored": int(pairs["mirrored"].sum()),
         "pairs across splits": int(pairs["across_splits"].sum()),
         "pairs with different labels": int(pairs["label_conflict"].sum()),
         "pairs across subsets": int((pairs["subset_a"] != pairs["subset_b"]).sum()),

@@ -1,8 +1,8 @@
 """Table `common/references`: what numbers to expect without a network, and from a second annotation.
 
-Enters: scores of the baselines, the pairs that the audit found, and the packed masks; leaves: cells. Masks under each
-protocol, shortcut classifiers under each label map, and the agreement of two annotations of what is nearly the same
-picture: as much as a network can be asked for, or a little less.
+Enters: scores of the baselines and the pairs that the audit found, with the overlap of their masks; leaves: cells.
+Masks under each protocol, shortcut classifiers under each label map, and the agreement of two annotations of one
+radiograph, after alignment: as much as a network can be asked for, or a little less.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from covidqu.config.baselines import SPLIT
-from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
-from covidqu.data.index import INDEX, INFECTION_MASKS, LUNG_MASKS, unpack_mask
 from covidqu.evaluate import classification
-from covidqu.evaluate.protocols import measures
 from covidqu.evaluate.statistics import bootstrap_ratio
 from covidqu.report.cells import Cell
 from covidqu.report.protocol_table import protocols
@@ -33,7 +30,7 @@ QUESTIONS = {
 }
 MEASURES = {"accuracy": "accuracy", "balanced accuracy": "balanced_accuracy", "COVID-19 AUC": "auc"}
 TWICE = "two annotations of near-duplicates"
-MASKS = {"infection": INFECTION_MASKS, "lung": LUNG_MASKS}
+MASKS = ("infection", "lung")
 OVERLAPS = {"Dice": "dice", "IoU": "iou"}
 
 
@@ -76,7 +73,7 @@ def _classes(sources: Sources, name: str) -> list[Cell]:
 
 
 def _annotated_twice(sources: Sources) -> list[Cell]:
-    """Overlap of the two masks of each pair of the audit; pairs with a common image are resampled together."""
+    """Overlap of the two masks of each pair of the audit, aligned; pairs with a common image are resampled together."""
     columns = [f"{task} {column}" for task in MASKS for column in OVERLAPS]
     reason = _why_no_pairs(sources)
     if reason:
@@ -91,21 +88,17 @@ def _annotated_twice(sources: Sources) -> list[Cell]:
 
 
 def _why_no_pairs(sources: Sources) -> str | None:
-    if not all((sources.data / "packed" / file).is_file() for file in (INDEX, *MASKS.values())):
-        return "the data are not packed"
     return None if sources.duplicates is not None else "the audit was not made"
 
 
 def _agreement(sources: Sources, row: str, task: str, pairs: pd.DataFrame) -> list[Cell]:
-    """Mean Dice and IoU over pairs; those of infection need two images with an infection."""
+    """Mean Dice and IoU over pairs, from the audit's Dice after alignment; infection needs two images that have any."""
     pairs = pairs[(pairs["subset_a"] == "infection") & (pairs["subset_b"] == "infection")]
-    bits = np.load(sources.data / "packed" / MASKS[task], mmap_mode="r")
-    a, b = (unpack_mask(bits[pairs[side].to_numpy()]).reshape(len(pairs), PX * PX) for side in ("a", "b"))
-    there = a.any(axis=1) & b.any(axis=1)
-    if not there.any():
+    pairs = pairs[pairs[f"{task}_dice"].notna()]
+    if pairs.empty:
         return [not_run(row, f"{task} {column}", f"no pair has two {task} masks") for column in OVERLAPS]
-    a, b, pairs = a[there], b[there], pairs[there]
-    found = measures(np.stack([(a & b).sum(1), (a & ~b).sum(1), (~a & b).sum(1), (~a & ~b).sum(1)], axis=1))
+    dice = pairs[f"{task}_dice"].to_numpy(np.float64)
+    found = {"dice": dice, "iou": dice / (2 - dice)}
     group = grouped(pairs[["a", "b"]].to_numpy())
     note = f"{len(np.unique(pairs[['a', 'b']]))} images in {group.max() + 1} groups, which are resampled whole"
     cells = []

@@ -151,8 +151,8 @@ REMARKS = {
     "common/subgroups": [
         "Groups hold equal numbers of COVID-19 images, by annotated infected area. Dice of small areas is lower for "
         "any predictor: the same outline error weighs more. Groups are compared over different images, not paired.",
-        "A near-duplicate is an image above the audit's correlation with one of Train or Val; few images have one, so "
-        "these rows exclude a large effect, not a small one.",
+        "A near-duplicate is an image that the audit found to be a copy of one of Train or Val; few images have "
+        "one, so these rows exclude a large effect, not a small one.",
         ORACLE,
         ONE_TRAINING,
     ],

@@ -45,7 +45,7 @@ def data_card(sources: Sources) -> str:
         faults=faults(sources.audit),
         duplicates=None if sources.duplicates is None else len(sources.duplicates),
         areas=areas(sources.audit),
-        correlation=params.audit.near_duplicate_correlation,
+        copies=params.audit.copies,
         folds=params.split.folds,
     )
 
