@@ -81,7 +81,7 @@ def test_different_images_are_no_copies(originals: Packed, phantom_config: Phant
     assert len(originals.images) > 20
     found = found_in(originals)
     ids = originals.index["id"].to_numpy(dtype=object)
-    from covidqu.ingest.phantom import planted
+    from covidqu.ingest.sources.phantom import planted
 
     wanted = {frozenset(pair) for pair in planted(phantom_config)["near"]}
     assert {frozenset((ids[a], ids[b])) for a, b in zip(found["a"], found["b"], strict=True)} == wanted

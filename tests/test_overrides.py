@@ -135,3 +135,14 @@ def test_a_queued_experiment_has_the_settings(tmp_path: Path) -> None:
         after = load([tmp_path / "queued.yaml"])
     assert changed(PARAMS, after) == {"cbam-mtl-unet-pre"}
     assert {after.run(name).optimizer.lr for name in after.seeds("cbam-mtl-unet-pre")} == {0.0777}
+
+
+def test_a_second_configfile_option_is_refused_with_the_way() -> None:
+    """Snakemake would read the last one only, and plan full-size trainings instead of the demo."""
+    overlays = ("workflow/overlays/demo.yaml", "workflow/overlays/optional.yaml")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--configfile", overlays[0]]
+    done = subprocess.run(
+        [*command, "--configfile", overlays[1]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "name all files after one: --configfile A B" in done.stdout + done.stderr

@@ -79,6 +79,10 @@ def test_what_the_paper_states_otherwise_is_there() -> None:
     assert fixed("unet-roi")["threshold of masks"].value == "0.5"
 
 
+def test_another_seed_is_the_same_run_again() -> None:
+    assert deviations(FULL, "reference-seed2") == {}
+
+
 def test_an_older_card_does_not_hide_what_differs() -> None:
     config = FULL.run("swin-dual-lung").model_dump(mode="json")
     del config["model"]["final_norm"]

@@ -25,9 +25,10 @@ class Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
-            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-            if key == "<<":
+            line = key_node.start_mark.line + 1
+            if key_node.tag == "tag:yaml.org,2002:merge":
                 raise ValueError(f"{self.name}, line {line}: a YAML merge key; put what runs share under `systems`")
+            key = self.construct_object(key_node, deep=True)
             if key in lines:
                 raise ValueError(
                     f"{self.name}: the key '{key}' stands in line {lines[key]} and in line {line}; join them"

@@ -151,8 +151,9 @@ def lacks_settings(params: Params, run: str, config: dict[str, Any]) -> bool:
 
 
 def deviations(params: Params, run: str, config: dict[str, Any] | None = None) -> dict[str, Setting]:
-    """Dotted key -> setting, for those that the run has otherwise than its full version."""
-    return {setting.key: setting for setting in provenance(params, run, config) if setting.actual != setting.value}
+    """Dotted key -> setting, for those that the run has otherwise; another seed is no deviation."""
+    found = provenance(params, run, config)
+    return {s.key: s for s in found if s.actual != s.value and s.key != "seed"}
 
 
 def fixed(system: str) -> dict[str, Fixed]:
