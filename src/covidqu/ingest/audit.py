@@ -36,7 +36,8 @@ LIMITS = [
     "level cannot be excluded.",
     "Near-duplicates are copies of one radiograph found by their thumbnails and verified by alignment. Crops beyond "
     "about a tenth, mirrored crops, turns beyond 20 degrees, and copies that several other images resemble more by "
-    "thumbnail may escape. Two radiographs of one patient are not listed as a rule; two taken within moments may be.",
+    "thumbnail may escape: of 320 pairs that wider searches had found in the infection subset, 32 do. Two radiographs "
+    "of one patient are not listed as a rule; two taken within moments may be.",
 ]
 Counts = dict[str, dict[str, dict[str, int]]]
 
