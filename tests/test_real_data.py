@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from covidqu.config.data import Audit, Split
+from covidqu.config.params import load
 from covidqu.data.index import Packed, open_packed
 from covidqu.ingest.audit import audit
 from covidqu.ingest.pack import pack
