@@ -54,6 +54,8 @@ def test_keys_of_a_run_change_that_run_only(run: str, file: Path) -> None:
     """Its own keys as they are, inherited ones with a +; without it DVC refuses them, and says so."""
     diff, model = PARAMS.runs[run], PARAMS.run(run).model
     keys = [key for key in NEW if not key.startswith("model.") or hasattr(model, key.removeprefix("model."))]
+    if any(run != name and PARAMS.base(name) == run for pair in PARAMS.ablations.values() for name in pair):
+        keys.remove("seeds")  # `ablations` names its further seeds: refused, see below
     inherited = [key for key in keys if not has(diff, tuple(key.split(".")))]
     with pytest.raises(InvalidArgumentError) as refused:
         apply_overrides(str(file), [f"runs.{run}.{inherited[0]}={NEW[inherited[0]]}"])
@@ -62,10 +64,16 @@ def test_keys_of_a_run_change_that_run_only(run: str, file: Path) -> None:
     apply_overrides(str(file), [f"{'+' if key in inherited else ''}runs.{run}.{key}={NEW[key]}" for key in keys])
     after = load([file])
     assert changed(PARAMS, after) == {run}
-    assert after.seeds(run) == [run]
+    assert after.seeds(run) == ([run] if "seeds" in keys else PARAMS.seeds(run))
     for key in keys:
         wanted = 77 if key == "seeds" else yaml.safe_load(NEW[key])
         assert value(after.run(run), "seed" if key == "seeds" else key) == wanted, key
+
+
+def test_seeds_that_an_ablation_needs_are_not_taken_away(file: Path) -> None:
+    apply_overrides(str(file), ["runs.reference.seeds=[77]"])
+    with pytest.raises(ValueError, match=r"ablations\.chance of training, seed 1: 'reference-seed1' is not a run"):
+        load([file])
 
 
 def test_one_seed_of_a_run_is_refused_with_the_way(file: Path) -> None:
