@@ -86,7 +86,7 @@ def decided(content: Content) -> Content:
     return columns, {key: row | free if undecided(row) else row for key, row in rows.items()}
 
 
-@pytest.mark.parametrize(("table", "compared"), [("unet-roi/table-2", True), ("unet-roi/table-4", False)])
+@pytest.mark.parametrize(("table", "compared"), [("unet-roi/table-2", True), ("unet-roi/table-3", False)])
 def test_a_count_that_moved_is_named_and_a_number_of_a_training_is_not(table: str, compared: bool) -> None:
     was = read_rows(EXPECTED / "tables" / f"{table}.csv")
     moved = {key: row | {"measured_correct": "0.123"} for key, row in was[1].items() if row["measured_correct"]}
