@@ -89,7 +89,7 @@ def test_a_model_card_shows_false_infection_and_intervals(sources: Sources) -> N
 def test_a_reduced_run_says_so_in_title_tag_and_settings(sources: Sources) -> None:
     card = ModelCard(model_card(sources, "unet-roi-infection", FILES))
     assert "# unet-roi-infection, a reduced run" in card.text
-    assert "REDUCED RUN (epochs 3 instead of 30)" in card.text
+    assert "REDUCED RUN (epochs 3 (full size: 30))" in card.text
     assert "reduced-run" in card.data.tags and card.data.model_name.endswith("(reduced)")
     assert ["`epochs`", "3", "30"] in table(card.text, "Training procedure")
     assert ["`batch`", "16", "the same"] in table(card.text, "Training procedure")
@@ -201,7 +201,7 @@ def test_croissant_records_are_those_that_pack_finds(
 
 
 def test_croissant_of_a_phantom_needs_its_archive(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"absent\.zip: no such file; run `covidqu download"):
+    with pytest.raises(ValueError, match=r"absent\.zip: no such file; run `covidqu source`, then `covidqu download"):
         croissant(settings(download={"source": "phantom"}), tmp_path / "absent.zip")
 
 
@@ -289,7 +289,7 @@ def test_committed_model_cards_follow_from_the_committed_scores(tmp_path: Path) 
     results = ROOT / "results" / "lite"
     lite = load([ROOT / file for file in FILES])
     made = {path.parent.name for path in results.glob("runs/*/README.md")}
-    assert made == set(lite.runs)
+    assert made == set(lite.resolved)
     sources = Sources(lite, tmp_path, results)
     for run in ("unetpp-b3", "swin-dual-infection", "recon-mtl-t13"):  # all of them: minutes
         assert model_card(sources, run, FILES) == (results / "runs" / run / "README.md").read_text(), (
