@@ -91,8 +91,9 @@ def test_a_reduced_run_says_so_in_title_tag_and_settings(sources: Sources) -> No
     assert "# unet-roi-infection, a reduced run" in card.text
     assert "REDUCED RUN (epochs 3 (full size: 30))" in card.text
     assert "reduced-run" in card.data.tags and card.data.model_name.endswith("(reduced)")
-    assert ["`epochs`", "3", "30"] in table(card.text, "Training procedure")
-    assert ["`batch`", "16", "the same"] in table(card.text, "Training procedure")
+    rows = table(card.text, "Training procedure")
+    assert ["`epochs`", "3", "30", "chosen", "not stated"] in rows
+    assert ["`batch`", "16", "the same", "chosen", "not stated"] in rows
 
 
 def test_a_card_of_ours_names_no_paper(params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
