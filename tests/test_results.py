@@ -69,7 +69,9 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's data, made here: no training is needed for them."""
     data = tmp_path_factory.mktemp("data")
     archive, packed, audit = data / "raw/covidqu.zip", data / "packed", data / "audit"
-    assert demo_step("download", "--out", archive) == 0
+    source = data / "source.json"
+    assert demo_step("source", "--out", source) == 0
+    assert demo_step("download", "--source", source, "--out", archive) == 0
     assert demo_step("pack", "--archive", archive, "--out", packed) == 0
     assert demo_step("audit", "--packed", packed, "--out", audit) == 0
     assert demo_step("split", "--packed", packed, "--audit", audit, "--out", data / "split.parquet") == 0
@@ -79,7 +81,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_demos_data_are_the_same_on_every_machine(phantoms: Path) -> None:
     cards = {path: json.loads(path.read_text()) for path in EXPECTED.glob("*/*/card.json")}
     params = load(DEMO)
-    assert len(cards) == len(params.runs) + len(params.baselines)
+    assert len(cards) == len(params.resolved) + len(params.baselines)
     made = open_packed(phantoms / "packed").data_hash
     assert {path: card["data_hash"] for path, card in cards.items()} == dict.fromkeys(cards, made)
 
