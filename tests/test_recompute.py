@@ -219,7 +219,7 @@ def test_settings_of_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("COVIDQU_PARAMS", raising=False)
     known = variants()
-    assert [str(path) for path in known] == ["results", "results/demo", "results/lite"]
+    assert [str(path) for path in known] == ["results", "results/demo", "results/lite", "results/night"]
     assert known[Path("results/lite")].report.title == "LITE"
     assert "recon-mtl-t123-512" not in known[Path("results")].resolved, "params.yaml alone, not the optional runs"
     assert list(chosen([ROOT / "results/lite"], None).values()) == [known[Path("results/lite")]]
