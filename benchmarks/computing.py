@@ -23,7 +23,6 @@ from covidqu.training.loop import Loop
 from covidqu.training.resume import State
 
 STATISTICS = (0.5,), (0.25,)
-CONVOLUTIONS = ("aten::convolution_backward", "aten::convolution", "aten::mkldnn_convolution")
 WIDE = ("unet-roi-infection", "swin-dual-infection", "unetpp-b3")
 
 
@@ -65,7 +64,7 @@ def loop(name: str, run: Run, some: Examples) -> Line:
 
 def predictions(name: str, run: Run, some: Examples) -> list[Line]:
     """Batches of several sizes, and bfloat16 with the agreement of its masks."""
-    device, channels = torch.device("cpu"), None
+    device = torch.device("cpu")
     model = build(run.model, run.tasks, run.image_px).to(memory_format=torch.channels_last).eval()
     channels = None if model.channels == 1 else STATISTICS
     sizes = (4, 16, 32)
