@@ -230,7 +230,7 @@ def test_batched_loss_is_the_training_loss() -> None:
     """The mean over batches of the loss itself, with the last batch short, from the stored sums."""
     torch = pytest.importorskip("torch")
     from covidqu.config.training import Bce, Dice
-    from covidqu.training.losses import task_loss
+    from covidqu.training.losses import total_loss
 
     rng = np.random.default_rng(1)
     logits = torch.from_numpy(rng.normal(0, 3, (7, 1, 8, 8)))
@@ -242,7 +242,9 @@ def test_batched_loss_is_the_training_loss() -> None:
         infection_bce=-(t * p.log() + (1 - t) * (1 - p).log()).mean((1, 2, 3)).numpy(),
     )
     terms = [Bce(kind="bce", weight=0.5), Dice(kind="dice", weight=0.7, smooth=1.0)]
-    wanted = [float(task_loss(terms, logits[i : i + 3], truth[i : i + 3], 1.0)) for i in (0, 3, 6)]
+    label = torch.zeros(7, dtype=torch.long)
+    batches = [slice(i, i + 3) for i in (0, 3, 6)]
+    wanted = [float(total_loss({TASK: terms}, {TASK: logits[b]}, {TASK: truth[b]}, {}, label[b])) for b in batches]
     found = protocols.batched_loss(scores, TASK, 3, [term.model_dump() for term in terms])
     assert found == pytest.approx(np.mean(wanted), rel=1e-5)
     for weight in (2.0, "train"):
