@@ -79,7 +79,7 @@ def predictions(name: str, run: Run, some: Examples) -> list[Line]:
 
 
 def convolutions(name: str, run: Run, data) -> list[Line]:
-    """The time in convolutions as a share of a training step of the full-size network; and what the rest is."""
+    """Convolutions and matrix products: their share of a training step of the full-size network; what the rest is."""
     run = run.model_copy(update={"batch": 4, "accelerator": "cpu", "precision": "32-true", "threads": 2})
     some = examples(data, data.rows("infection")[:4], np.full((1, 8192), 255, np.uint8), run.image_px)
     learner, batch = learner_of(run), Batches(some)[1, np.arange(4)]
@@ -90,11 +90,22 @@ def convolutions(name: str, run: Run, data) -> list[Line]:
             learner.update(batch)
         whole = (time.perf_counter() - started) / 8 * 1e3
     own = {event.key: event.self_cpu_time_total / 8e3 for event in seen.key_averages()}
-    inside = sum(ms for key, ms in own.items() if "conv" in key)
-    rest = sorted(((ms, key) for key, ms in own.items() if "conv" not in key), reverse=True)[:4]
+    inside = sum(ms for key, ms in own.items() if is_product(key))
+    rest = sorted(((ms, key) for key, ms in own.items() if not is_product(key)), reverse=True)[:4]
     words = ", ".join(f"{key.removeprefix('aten::')} {ms / whole:.0%}" for ms, key in rest)
     return [
         Line(
-            f"full-size step, {name}", f"its convolutions (rest: {words})", inside, whole, inside / whole, ">= 0.8", 0.8
+            f"full-size step, {name}",
+            f"its convolutions and matrix products (rest: {words})",
+            inside,
+            whole,
+            inside / whole,
+            ">= 0.8",
+            0.8,
         )
     ]
+
+
+def is_product(operation: str) -> bool:
+    """Whether an operation is a convolution or a product of matrices, forward or backward."""
+    return "conv" in operation or operation.removeprefix("aten::") in {"mm", "bmm", "addmm", "baddbmm"}

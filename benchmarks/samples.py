@@ -73,7 +73,7 @@ def monai_loader(files: PngFiles, run: Run) -> DataLoader:
         M.RandShiftIntensityd("image", 0.15 * 255, prob=0.5),
         M.RandGaussianNoised("image", prob=0.5, std=3.0),
     ]  # fmt: skip
-    return MonaiLoader(CacheDataset(items, M.Compose(steps), progress=False), BATCH, shuffle=True, num_workers=0)
+    return MonaiLoader(CacheDataset(items, M.Compose(steps), progress=False), batch_size=BATCH, shuffle=True)
 
 
 def measure(place) -> list[Line]:

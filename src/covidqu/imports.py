@@ -72,6 +72,7 @@ def imported(file: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+@cache
 def module_file(module: str) -> Path | None:
     """File of `covidqu.<...>`; None where that name is not a module (but a function, say)."""
     first, *rest = module.split(".")

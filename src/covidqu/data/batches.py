@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from covidqu.data.augment import Augmenter
 from covidqu.data.examples import BITS, Examples
 
+AHEAD = 4  # batches that each process prepares before they are asked for
 Order = list[np.ndarray]  # positions of each batch
+Wanted = tuple[int, np.ndarray]  # epoch, positions
 
 
 class Batch(NamedTuple):
@@ -50,46 +52,81 @@ class Batches(Dataset):
     def __init__(self, examples: Examples, augmenter: Augmenter | None = None) -> None:
         self.examples, self.augmenter = examples, augmenter
 
-    def __getitem__(self, wanted: tuple[int, np.ndarray]) -> Batch:
+    def __getitem__(self, wanted: Wanted) -> Batch:
+        px = self.examples.px
+        pixels = torch.empty((2, len(wanted[1]), px, px), dtype=torch.uint8)
+        self.draw(wanted, pixels.numpy())
+        return self.batch(wanted, pixels)
+
+    def draw(self, wanted: Wanted, out: np.ndarray) -> None:
+        """Images and label images into `out` (2, B, px, px)."""
         epoch, positions = wanted
-        px, rows = self.examples.px, self.examples.rows[positions]
-        images, masks = np.empty((2, len(positions), px, px), np.uint8)
+        rows = self.examples.rows[positions]
         for place, (position, row) in enumerate(zip(positions, rows, strict=True)):
             image, mask = self.examples.image(position), self.examples.masks[position]
             if self.augmenter is not None:
                 image, mask = self.augmenter(image, mask, epoch, int(row))
-            images[place], masks[place] = image, mask
-        arrays = (rows.astype(np.int64), images, masks, self.examples.labels[positions])
-        return Batch(*(torch.from_numpy(array) for array in arrays))
+            out[0, place], out[1, place] = image, mask
+
+    def batch(self, wanted: Wanted, pixels: Tensor) -> Batch:
+        """The batch whose pixels are these."""
+        rows, labels = (part[wanted[1]] for part in (self.examples.rows, self.examples.labels))
+        return Batch(torch.from_numpy(rows.astype(np.int64)), *pixels, torch.from_numpy(labels))
+
+
+class Slots(Dataset):
+    """(slot, wanted) -> nothing: a process draws into shared memory, so that no pixel is sent from it to another."""
+
+    def __init__(self, batches: Batches, slots: int, size: int) -> None:
+        px = batches.examples.px
+        self.batches, self.size = batches, size
+        self.memory = torch.empty((slots, 2, size, px, px), dtype=torch.uint8).share_memory_()
+
+    def __getitem__(self, asked: tuple[int, Wanted]) -> int:
+        slot, wanted = asked
+        self.batches.draw(wanted, self.memory[slot, :, : len(wanted[1])].numpy())
+        return slot
 
 
 class Loader:
     """Batches in a given order. Without `workers` a thread stays one batch ahead: enough for a network on the CPU. With
-    them as many processes prepare batches for a GPU, from pinned memory; they are started once.
+    them as many processes prepare batches for a GPU, in pinned memory with `pinned`; they are started once.
     """
 
     def __init__(self, batches: Batches, workers: int = 0, pinned: bool = False) -> None:
-        self.batches, self.wanted = batches, list[tuple[int, np.ndarray]]()
+        self.batches, self.workers, self.pinned = batches, workers, pinned
+        self.asked: list[tuple[int, Wanted]] = []
+        self.slots: Slots | None = None
         self.processes: DataLoader | None = None
-        if workers:
-            self.processes = DataLoader(
-                batches,
-                batch_size=None,
-                sampler=self.wanted,
-                num_workers=workers,
-                multiprocessing_context="fork",  # the examples are shared, not copied
-                persistent_workers=True,
-                prefetch_factor=4,
-                pin_memory=pinned,
-            )
 
     def __call__(self, order: Order, epoch: int = 0) -> Iterator[Batch]:
         """Yield the batches of `order`, drawn for `epoch`."""
-        self.wanted[:] = [(epoch, positions) for positions in order]
-        return iter(self.processes) if self.processes else self.one_ahead()
+        wanted = [(epoch, positions) for positions in order]
+        return self.by_processes(wanted) if self.workers else self.one_ahead(wanted)
 
-    def one_ahead(self) -> Iterator[Batch]:
-        wanted = list(self.wanted)
+    def by_processes(self, wanted: list[Wanted]) -> Iterator[Batch]:
+        size = max(len(positions) for _, positions in wanted)
+        if self.slots is None or self.processes is None or size > self.slots.size:
+            self.slots, self.processes = self.started(size)
+        # A batch is copied out before the next one is asked for, so its slot is free long before its turn comes again.
+        self.asked[:] = [(number % len(self.slots.memory), one) for number, one in enumerate(wanted)]
+        for slot, one in zip(self.processes, wanted, strict=True):
+            pixels = self.slots.memory[slot, :, : len(one[1])]
+            yield self.batches.batch(one, pixels.pin_memory() if self.pinned else pixels.clone())
+
+    def started(self, size: int) -> tuple[Slots, DataLoader]:
+        slots = Slots(self.batches, self.workers * AHEAD + 2, size)
+        return slots, DataLoader(
+            slots,
+            batch_size=None,
+            sampler=self.asked,
+            num_workers=self.workers,
+            multiprocessing_context="fork",  # the examples are shared, not copied
+            persistent_workers=True,
+            prefetch_factor=AHEAD,
+        )
+
+    def one_ahead(self, wanted: list[Wanted]) -> Iterator[Batch]:
         with ThreadPoolExecutor(max_workers=1) as pool:
             pending = [pool.submit(self.batches.__getitem__, w) for w in wanted[:2]]
             for following in [*wanted[2:], None, None][: len(wanted)]:

@@ -5,7 +5,6 @@ per step, not once per epoch. The masks of an image are one label image: bit 0 l
 of interest (ROI) that the network may see.
 """
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.config.training import Filter, Run
+from covidqu.cores import cores
 from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
 
@@ -177,7 +177,7 @@ def label_image(packed: Packed, row: int, roi: np.ndarray, px: int) -> np.ndarra
 
 def over_threads(task, items: Iterable[int]) -> None:
     """Call `task` with each item, on the cores that this process may use."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(task, items):
             pass
 

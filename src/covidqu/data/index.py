@@ -6,7 +6,6 @@ subset: row i of every array is row i of the index.
 """
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import PX, SUBSETS
+from covidqu.cores import cores
 
 IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX = "images.npy", "lung_masks.npy", "infection_masks.npy", "index.parquet"
 MASK_BYTES = PX * PX // 8
@@ -46,7 +46,7 @@ class Packed:
         ValueError names the first rows that differ.
         """
         known = self.index[["image_sha256", "masks_sha256"]].to_numpy(dtype=object)[rows]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             found = list(pool.map(self.hashes, rows.tolist()))
         wrong = [row for row, now, then in zip(rows, found, known, strict=True) if now != tuple(then)]
         if wrong:

@@ -8,6 +8,7 @@ numbers for `dvc metrics diff`.
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from scipy.special import expit
 
 from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
+from covidqu.cores import cores
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.boundary import boundary_scores
@@ -161,19 +163,27 @@ def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
     Threshold logit > 0. `bce`: mean over pixels, natural logarithm, max(z, 0) - z t + log(1 + exp(-|z|)), which
     neither overflows nor takes the logarithm of a rounded probability.
     """
-    z, t = logits.reshape(len(logits), -1).astype(np.float32), truth.reshape(len(truth), -1)
-    positive = z > 0
+    with ThreadPoolExecutor(cores()) as pool:
+        images = list(pool.map(_image_scores, logits, truth))
+    return {column: np.array([image[column] for image in images]) for column in images[0]}
+
+
+def _image_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.number | float]:
+    z, positive = logits.astype(np.float32), logits > 0
     decay = np.exp(-np.abs(z))
-    probability = np.where(z >= 0, np.float32(1), decay) / (1 + decay)
-    loss = np.maximum(z, 0) - z * t + np.log1p(decay)
-    boundaries = np.array([boundary_scores(p.reshape(PX, PX), g) for p, g in zip(positive, truth, strict=True)])
+    probability = np.exp(np.minimum(z, 0))
+    probability /= 1 + decay
+    loss = np.maximum(z, 0)
+    loss -= z * truth
+    loss += np.log1p(decay, out=decay)
+    hd95, nsd2 = boundary_scores(positive, truth)
     return {
-        **_counts(positive, t),
-        "soft_intersection": (probability * t).sum(axis=1, dtype=np.float64),
-        "soft_prediction": probability.sum(axis=1, dtype=np.float64),
-        "bce": loss.mean(axis=1, dtype=np.float64),
-        "hd95": boundaries[:, 0],
-        "nsd2": boundaries[:, 1],
+        **{name: count[0] for name, count in _counts(positive.reshape(1, -1), truth.reshape(1, -1)).items()},
+        "soft_intersection": (probability * truth).sum(dtype=np.float64),
+        "soft_prediction": probability.sum(dtype=np.float64),
+        "bce": loss.mean(dtype=np.float64),
+        "hd95": hd95,
+        "nsd2": nsd2,
     }
 
 

@@ -5,7 +5,6 @@ to be looked at), `audit.json` (counts against the papers' tables, pairs, faults
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS, Audit, Fault
+from covidqu.cores import cores
 from covidqu.data.index import Packed, open_packed
 from covidqu.files import replacing, write_text
 from covidqu.ingest.copy_sheet import sheet
@@ -158,11 +158,6 @@ def agreement_of_copies(pairs: pd.DataFrame) -> dict[str, dict[str, float | int 
         }
         for name, values in dice.items()
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def areas(data: Packed) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from covidqu.config.data import PX
+from covidqu.cores import cores
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, MASK_BYTES, pack_mask
 from covidqu.ingest.layout import Faults, Item, contents
 
@@ -91,7 +92,7 @@ def _pack_items(archive: Path, source: zipfile.ZipFile, items: list[Item], stagi
     _reserve(staging / INFECTION_MASKS, (infected, MASK_BYTES))
     records: list[Record] = []
     faults = Faults(archive)
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, cores())
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(items), unit="image", desc="pack", mininterval=1) as bar:
         for start in range(0, len(items), CHUNK):
             for outcome in _pack_rows(pool, source, items, range(start, min(start + CHUNK, len(items))), staging):

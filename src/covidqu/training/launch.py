@@ -11,6 +11,7 @@ from lightning_fabric.loggers import Logger, TensorBoardLogger
 
 from covidqu.config.machine import Machine
 from covidqu.config.training import Run
+from covidqu.cores import cores
 from covidqu.training.memory import keep_freed_memory
 
 
@@ -57,8 +58,7 @@ def worker_processes(machine: Machine, fabric: Fabric) -> int:
     """How many processes prepare batches for this one."""
     if machine.workers is not None:
         return machine.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(16, max(cores // fabric.world_size - 1, 1)) if fabric.device.type == "cuda" else 0
+    return min(16, max(cores() // fabric.world_size - 1, 1)) if fabric.device.type == "cuda" else 0
 
 
 def seed_all(seed: int, epoch: int, rank: int) -> None:
