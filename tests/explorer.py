@@ -17,7 +17,7 @@ from covidqu.evaluate.scores import score
 from covidqu.ingest.pack import pack
 from covidqu.ingest.sources.phantom import write as write_phantom
 from covidqu.page import cases, pages, site
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 
 RUNS = ("swin-dual-infection", "recon-mtl-t123", "unetpp-b3")
 FEW = {"Train": (2, 1, 1), "Val": (1, 1, 1)}

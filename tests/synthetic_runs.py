@@ -11,7 +11,7 @@ from covidqu.config.params import Params, check, merge, read
 from covidqu.config.reading import kept
 from covidqu.config.training import CLASS_MAPS
 from covidqu.evaluate.scores import write_scores
-from covidqu.report.cells import Cell, Table
+from covidqu.report.core.cells import Cell, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ["COVID-19"] * 12 + ["Non-COVID"] * 6 + ["Normal"] * 6

@@ -10,11 +10,12 @@ from scipy.stats import wilcoxon
 from synthetic_runs import cell, settings
 
 from covidqu.config.params import Params
-from covidqu.report import ablations, targets
-from covidqu.report.ablations import ACCURACY, DICE, FALSE_INFECTION, LUNG, WITH, WITHOUT, P
+from covidqu.report.checks.recompute import figure_files
+from covidqu.report.core import targets
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.recompute import figure_files
-from covidqu.report.sources import Sources
+from covidqu.report.systems import ablations
+from covidqu.report.systems.ablations import ACCURACY, DICE, FALSE_INFECTION, LUNG, WITH, WITHOUT, P
 from covidqu.report.tables import build
 
 LABELS = ["COVID-19"] * 3 + ["Normal"] * 2 + ["Non-COVID"] * 2

@@ -9,12 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
 from covidqu.config.params import Params, load
-from covidqu.report.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
-from covidqu.report.catalogue import ABLATIONS, STATIC_FIGURES
+from covidqu.report.core.catalogue import ABLATIONS, STATIC_FIGURES
+from covidqu.report.core.published import SHOWN
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import needs_architectures
+from covidqu.report.drawing.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
 from covidqu.report.figures import DRAWN, draw, figure
-from covidqu.report.published import SHOWN
-from covidqu.report.sources import Sources
-from covidqu.report.targets import needs_architectures
 from covidqu.steps.architectures import architectures
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from covidqu.config.params import Params, check, load, merge, read
-from covidqu.report.provenance import full
+from covidqu.report.core.provenance import full
 from covidqu.steps import architectures
 from covidqu.systems.base import build
 

@@ -8,12 +8,19 @@ import pandas as pd
 import pytest
 from synthetic_runs import cell, scores_of, settings, write_explained, write_run
 
-from covidqu.report.audits import gated
 from covidqu.report.comparison import comparison
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import (
+    explain_inputs,
+    figure_cams,
+    needs_architectures,
+    needs_data,
+    table_inputs,
+    tables,
+)
+from covidqu.report.core.titles import deviation_texts
+from covidqu.report.systems.audits import gated
 from covidqu.report.tables import build
-from covidqu.report.targets import explain_inputs, figure_cams, needs_architectures, needs_data, table_inputs, tables
-from covidqu.report.titles import deviation_texts
 
 PARAMS = settings()
 CBAM = "cbam-mtl-unet-proposed"

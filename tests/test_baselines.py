@@ -18,7 +18,7 @@ from covidqu.config.params import check, load, read
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, open_packed, pack_mask
 from covidqu.evaluate import classification, protocols
 from covidqu.evaluate.scores import read_scores
-from covidqu.report.references import under
+from covidqu.report.core.references import under
 from covidqu.steps.baselines import baseline
 from covidqu.steps.shortcuts import averaged, features, fit, shape
 

@@ -10,7 +10,7 @@ from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from synthetic_runs import cell, scores_of, settings, write_run
 
 from covidqu.evaluate.boundary import PERCENTILE, TOLERANCE_PX, boundary_scores
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 from covidqu.report.tables import build
 
 

@@ -7,11 +7,11 @@ import pytest
 from synthetic_runs import cell, settings, write_cost, write_run
 
 from covidqu.config.params import Params
-from covidqu.report import targets
-from covidqu.report.budget import DICE, IMAGES, MINUTES, budget_figure, path
+from covidqu.report.core import targets
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.headline_runs import HEADLINE_RUNS
-from covidqu.report.sources import Sources
+from covidqu.report.systems.budget import DICE, IMAGES, MINUTES, budget_figure, path
+from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 from covidqu.report.tables import build
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from covidqu.report.check import differences, read_rows
+from covidqu.report.checks.check import differences, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = "row,column,measured_correct,n\nDice,Score,0.7,8\nIoU,Score,0.5,8\n"

@@ -38,7 +38,7 @@ params = ["--params", "params.yaml", "--params", "workflow/overlays/demo.yaml"]
 assert main([*params, "audit", "--packed", t + "/packed", "--out", t + "/audit"]) == 0
 assert main([*params, "split", "--packed", t + "/packed", "--audit", t + "/audit", "--out", t + "/split.parquet"]) == 0
 assert main(["roi", "whole", "--packed", t + "/packed", "--out", t + "/whole.npy", "--sheet", t + "/whole.png"]) == 0
-import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison, covidqu.report.recompute
+import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison, covidqu.report.checks.recompute
 """
     assert not imported(code) & {"torch", "lightning_fabric", "segmentation_models_pytorch"}
 

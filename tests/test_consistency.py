@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from covidqu.report import consistency_batches, consistency_ct
-from covidqu.report.arithmetic import (
+from covidqu.report.arithmetic import consistency_batches, consistency_ct
+from covidqu.report.arithmetic.consistency import TABLES
+from covidqu.report.arithmetic.rounded import (
     Rounded,
     compared,
     confusion_matrices,
@@ -19,9 +20,8 @@ from covidqu.report.arithmetic import (
     reach,
     totals_that_fit,
 )
-from covidqu.report.cells import Cell, Table
-from covidqu.report.consistency import TABLES
-from covidqu.report.published import Value, paper, printed
+from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.published import Value, paper, printed
 
 NAME = "common/published-consistency"
 Change = Callable[[str, str, str, Value], None]

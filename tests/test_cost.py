@@ -11,10 +11,10 @@ from synthetic_runs import cell, settings, write_cost, write_run
 from torch import Tensor, nn
 
 from covidqu.config.params import Params
-from covidqu.report import targets
-from covidqu.report.cost_table import deployed_with, images_seen, init_chain, training_minutes
+from covidqu.report.core import targets
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.sources import Sources
+from covidqu.report.systems.cost_table import deployed_with, images_seen, init_chain, training_minutes
 from covidqu.report.tables import build
 from covidqu.steps import cost
 
@@ -196,8 +196,8 @@ def test_without_costs_or_runs_nothing_is_claimed(params: Params, results: Path,
 
 
 def test_figure_names_every_headline_run_apart(params: Params, results: Path, tmp_path: Path) -> None:
-    from covidqu.report.cost_figure import cost_figure
-    from covidqu.report.headline_runs import HEADLINE_RUNS
+    from covidqu.report.systems.cost_figure import cost_figure
+    from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
     drawn = cost_figure(Sources(params, results, results), "words", [])
     drawn.draw_without_rendering()  # names know their places only then

@@ -20,9 +20,9 @@ import pytest
 
 from covidqu.config.params import load
 from covidqu.evaluate import classification, protocols
-from covidqu.report import targets
-from covidqu.report.catalogue import HEADLINES
-from covidqu.report.check import Content, differences, read_rows
+from covidqu.report.checks.check import Content, differences, read_rows
+from covidqu.report.core import targets
+from covidqu.report.core.catalogue import HEADLINES
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from covidqu.config.params import Params, check, merge, read
-from covidqu.report.provenance import full
+from covidqu.report.core.provenance import full
 from covidqu.steps.architectures import describe
 from covidqu.steps.listing import listing
 

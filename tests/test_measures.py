@@ -14,8 +14,8 @@ from covidqu.config.evaluation import Bootstrap, Evaluate
 from covidqu.config.training import CLASS_MAPS
 from covidqu.evaluate import protocols
 from covidqu.evaluate.statistics import bootstrap_difference, bootstrap_mean
-from covidqu.report.cells import Cell
-from covidqu.report.measures import (
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.measures import (
     at_px,
     cell,
     class_cell,
@@ -25,7 +25,7 @@ from covidqu.report.measures import (
     over_seeds,
     psnr_cell,
 )
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 
 EVALUATE = Evaluate(bootstrap=Bootstrap(resamples=400, confidence=0.95, seed=0), protocol_batch=8)
 LABELS = ["COVID-19"] * 30 + ["Non-COVID"] * 12 + ["Normal"] * 18

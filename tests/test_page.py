@@ -22,10 +22,10 @@ from covidqu.page import site as site_module
 from covidqu.page.built import table
 from covidqu.page.pages import pages
 from covidqu.page.site import page
-from covidqu.report.cells import write
 from covidqu.report.comparison import comparison
+from covidqu.report.core.cells import write
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.sources import Sources
 from covidqu.report.tables import build
 
 RUNS = ("swin-dual-lung", "swin-dual-infection", "unetpp-b3", "unet-roi-lung", "unet-roi-infection", "recon-mtl-t123")

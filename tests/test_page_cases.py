@@ -18,7 +18,7 @@ from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import open_predictions
 from covidqu.page import cases, contours
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 
 A, B, BARE = RUNS
 

@@ -12,12 +12,12 @@ from scipy import stats
 from sklearn import metrics
 
 from covidqu.config.params import Params, check, merge, read
-from covidqu.report.cells import Cell, Table
-from covidqu.report.paper_003 import SETTINGS, TABLES
-from covidqu.report.paper_003_masks import BACKBONES, PRE, RUN
-from covidqu.report.paper_003_pairs import mcnemar, p_value
-from covidqu.report.published import paper, printed
-from covidqu.report.sources import Sources
+from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.published import paper, printed
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers.paper_003 import SETTINGS, TABLES
+from covidqu.report.papers.paper_003_masks import BACKBONES, PRE, RUN
+from covidqu.report.papers.paper_003_pairs import mcnemar, p_value
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ["COVID-19"] * 14 + ["Non-COVID"] * 5 + ["Normal"] * 7

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from synthetic_runs import cell, scores_of, settings, write_data, write_run
 
-from covidqu.report.cells import Table
-from covidqu.report.paper_004 import EXPERIMENTS
-from covidqu.report.sources import Sources
+from covidqu.report.core.cells import Table
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers.paper_004 import EXPERIMENTS
 from covidqu.report.tables import build
 
 PARAMS = settings()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from covidqu.config.params import Params, check, read
-from covidqu.report.cells import Cell, Table
-from covidqu.report.param_counts import TABLES, rounds_to
-from covidqu.report.published import printed
-from covidqu.report.sources import Sources
+from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.published import printed
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers.param_counts import TABLES, rounds_to
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = {  # of shared counts: what the exact configuration has
@@ -112,7 +112,7 @@ def test_a_printed_count_without_a_unit_is_refused() -> None:
 
 def test_counts_are_those_of_the_described_networks(params: Params, tmp_path: Path) -> None:
     """The real parts of paper 000 carry the names that the table asks for."""
-    from covidqu.report.provenance import full
+    from covidqu.report.core.provenance import full
     from covidqu.steps.architectures import describe
 
     found = {"swin-dual-lung": describe(params.run("swin-dual-lung"), full(params, "swin-dual-lung"))}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from covidqu.config.params import Params, load
-from covidqu.report.provenance import TECHNICAL, deviations, entries, fixed, overlay_of, provenance, read, value_at
-from covidqu.report.published import OUR_SYSTEM, SHOWN, printed
-from covidqu.report.titles import of_settings
+from covidqu.report.core.provenance import TECHNICAL, deviations, entries, fixed, overlay_of, provenance, read, value_at
+from covidqu.report.core.published import OUR_SYSTEM, SHOWN, printed
+from covidqu.report.core.titles import of_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "workflow/overlays"
@@ -103,7 +103,7 @@ def test_an_older_card_does_not_hide_what_differs() -> None:
     ],
 )
 def test_both_windows_meet_the_printed_counts(run: str, encoder: int, decoders: int, total: int) -> None:
-    from covidqu.report.param_counts import TABLE, rounds_to
+    from covidqu.report.papers.param_counts import TABLE, rounds_to
     from covidqu.steps.architectures import describe
 
     found = describe(FULL.run(run), {})["paper"]

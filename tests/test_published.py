@@ -2,7 +2,7 @@
 
 import pytest
 
-from covidqu.report.published import SYSTEMS, paper, parse, printed
+from covidqu.report.core.published import SYSTEMS, paper, parse, printed
 
 
 def test_every_paper_is_read_and_450_values_are_there() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from covidqu.report.cells import COLUMNS, Cell, Table, write
-from covidqu.report.cost_table import MINUTES, PARAMETERS
-from covidqu.report.published import printed
+from covidqu.report.core.cells import COLUMNS, Cell, Table, write
+from covidqu.report.core.published import printed
 from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
 from covidqu.report.side_by_side import CAPTION, COST, LARGE, ROWS, TABLE, block
+from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
 
 DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
 DEVIATION = "a: REDUCED RUN (epochs 1 instead of 2)"

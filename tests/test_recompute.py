@@ -9,14 +9,14 @@ from synthetic_runs import ROOT, settings, write_architectures, write_data, writ
 
 from covidqu.cli import main
 from covidqu.config.params import Params
-from covidqu.report import targets
-from covidqu.report.cells import Cell, write
-from covidqu.report.committed import chosen, files, variants
+from covidqu.report.checks.committed import chosen, files, variants
+from covidqu.report.checks.recompute import recompute, shown
 from covidqu.report.comparison import comparison
+from covidqu.report.core import targets
+from covidqu.report.core.cells import Cell, write
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
-from covidqu.report.recompute import recompute, shown
-from covidqu.report.sources import Sources
 from covidqu.report.tables import BUILDERS, build
 
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
@@ -32,7 +32,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "tables", lambda _: TABLES)
     monkeypatch.setattr(targets, "_known", lambda name, *_: None)
     monkeypatch.setattr(targets, "figures", lambda _: FIGURES)
-    monkeypatch.setattr("covidqu.report.targets.figures", lambda _: FIGURES)
+    monkeypatch.setattr("covidqu.report.core.targets.figures", lambda _: FIGURES)
     assert set(TABLES) <= set(every)
 
 

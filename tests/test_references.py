@@ -14,14 +14,14 @@ from synthetic_runs import LABELS, ROOT, cell, settings, write_baselines, write_
 from covidqu.config.params import Params
 from covidqu.evaluate import protocols
 from covidqu.evaluate.scores import read_scores
-from covidqu.report.catalogue import STATIC_TABLES, WITH_REFERENCES
 from covidqu.report.comparison import _of_paper
-from covidqu.report.published import paper
-from covidqu.report.reference_table import _annotated_twice, grouped
-from covidqu.report.references import EVERY, PREFIX, REMARK, Standing
-from covidqu.report.sources import Sources
+from covidqu.report.core.catalogue import STATIC_TABLES, WITH_REFERENCES
+from covidqu.report.core.published import paper
+from covidqu.report.core.references import EVERY, PREFIX, REMARK, Standing
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import baseline_inputs, tables
+from covidqu.report.systems.reference_table import _annotated_twice, grouped
 from covidqu.report.tables import build
-from covidqu.report.targets import baseline_inputs, tables
 
 RUNS = ("swin-dual-infection", "unetpp-b3", "cbam-mtl-unet-proposed", "recon-mtl-t123")
 MASKS, CLASSES = ["empty", "lungs", "mean-map"], ["border", "thumbnail", "lungs-blanked", "mask-shape"]

@@ -11,11 +11,11 @@ from matplotlib.image import imread
 from covidqu.config.params import Params, load
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import META_KEYS
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import figure_inputs, figure_predictions, figure_rois, figures, needs_images
+from covidqu.report.drawing.panels import cases
 from covidqu.report.figures import figure
 from covidqu.report.figures import figures as step
-from covidqu.report.panels import cases
-from covidqu.report.sources import Sources
-from covidqu.report.targets import figure_inputs, figure_predictions, figure_rois, figures, needs_images
 
 ROOT = Path(__file__).resolve().parent.parent
 

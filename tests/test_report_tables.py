@@ -24,15 +24,15 @@ from synthetic_runs import (
 )
 
 from covidqu.config.params import Params, check, read
-from covidqu.report import targets
-from covidqu.report.cells import Cell, Table, markdown, text, with_published, write
 from covidqu.report.comparison import comparison
-from covidqu.report.overview import OURS_ROW
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.core import targets
+from covidqu.report.core.cells import Cell, Table, markdown, text, with_published, write
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
 from covidqu.report.readme import BLOCKS, readme
-from covidqu.report.sources import Sources
+from covidqu.report.systems.overview import OURS_ROW
 from covidqu.report.tables import BUILDERS, build, tables
-from covidqu.report.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
 
 SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
 WITHOUT_RUNS = (
@@ -361,11 +361,15 @@ def test_markdown_drops_empty_columns_and_escapes_bars() -> None:
 
 
 def test_reports_never_import_torch() -> None:
-    modules = "covidqu.report.tables, covidqu.report.figures, covidqu.report.comparison, covidqu.report.recompute"
+    modules = (
+        "covidqu.report.tables, covidqu.report.figures, covidqu.report.comparison, covidqu.report.checks.recompute"
+    )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_targets_import_nothing_heavy() -> None:
-    code = "import sys, covidqu.report.targets; sys.exit(bool({'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    code = (
+        "import sys, covidqu.report.core.targets; sys.exit(bool({'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ from expected.update import update
 from covidqu.cli import main
 from covidqu.config.params import load
 from covidqu.data.index import open_packed
-from covidqu.report import targets
+from covidqu.report.core import targets
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = [ROOT / "params.yaml", ROOT / "workflow/overlays/demo.yaml"]

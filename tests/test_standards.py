@@ -22,8 +22,8 @@ from synthetic_runs import settings, write_architectures, write_data, write_run
 
 from covidqu.config.params import Params, load
 from covidqu.evaluate.scores import read_scores
-from covidqu.report.published import SYSTEMS, paper
-from covidqu.report.sources import Sources
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
 from covidqu.standards.cards import cards
 from covidqu.standards.checklist import Checklist, checklist, claim
 from covidqu.standards.crate import METADATA, crate

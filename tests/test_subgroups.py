@@ -12,14 +12,14 @@ from synthetic_runs import cell, scores_of, settings, write_run
 
 from covidqu.config.params import Params
 from covidqu.evaluate.classification import of_scores
-from covidqu.report import catalogue, targets
-from covidqu.report.cells import Table
+from covidqu.report.arithmetic.printed_gap import pairs
+from covidqu.report.core import catalogue, targets
+from covidqu.report.core.cells import Table
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.headline_runs import DRAWN_AS, HEADLINE_RUNS
-from covidqu.report.printed_gap import pairs
-from covidqu.report.reliability_figure import reliability_figure
-from covidqu.report.severity_table import bland_altman, shares
-from covidqu.report.sources import Sources
+from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS
+from covidqu.report.systems.reliability_figure import reliability_figure
+from covidqu.report.systems.severity_table import bland_altman, shares
 from covidqu.report.tables import build
 
 FIGURES = ("common/bland-altman", "common/reliability", "common/dice-by-area")

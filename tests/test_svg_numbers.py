@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from covidqu.report.svg_numbers import compare_svg, parts
+from covidqu.report.checks.svg_numbers import compare_svg, parts
 
 
 def drawn(salt: str = "a", label: str = "AUC 0.97", height: float = 0.5, share: float = 0.2) -> str:

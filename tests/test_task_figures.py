@@ -12,14 +12,14 @@ from matplotlib.image import imread
 from covidqu.config.data import PX
 from covidqu.config.params import Params, load
 from covidqu.data.index import Packed, open_packed, unpack_mask
-from covidqu.report import cam_panels, mask_panels, predicted
-from covidqu.report.catalogue import STATIC_FIGURES
-from covidqu.report.classification_figures import class_names, confusion_matrix, roc
-from covidqu.report.curve_figures import curves
+from covidqu.report.core.catalogue import STATIC_FIGURES
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import figure_cams, figures, needs_architectures
+from covidqu.report.drawing import cam_panels, mask_panels, predicted
+from covidqu.report.drawing.classification_figures import class_names, confusion_matrix, roc
+from covidqu.report.drawing.curve_figures import curves
+from covidqu.report.drawing.panels import lung_cases
 from covidqu.report.figures import figure
-from covidqu.report.panels import lung_cases
-from covidqu.report.sources import Sources
-from covidqu.report.targets import figure_cams, figures, needs_architectures
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEMS = ("swin-dual", "cbam-mtl", "recon-mtl")

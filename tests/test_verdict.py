@@ -3,8 +3,8 @@
 import pytest
 
 from covidqu.page.numbers import shown
-from covidqu.report.cells import COLUMNS
-from covidqu.report.verdict import ABOVE, BELOW, MISSING, NOT_COMPARABLE, REPRODUCED, judge, printed_decimals
+from covidqu.report.core.cells import COLUMNS
+from covidqu.report.core.verdict import ABOVE, BELOW, MISSING, NOT_COMPARABLE, REPRODUCED, judge, printed_decimals
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from synthetic_runs import PX, cell, settings, write_run
 from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import META_KEYS
-from covidqu.report import worst_cases
-from covidqu.report.catalogue import OURS
-from covidqu.report.cells import Table
-from covidqu.report.colours import LIGHT_BLUE, YELLOW
+from covidqu.report.core.catalogue import OURS
+from covidqu.report.core.cells import Table
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import figure_inputs, figure_predictions, figures, needs_data, needs_images
+from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
 from covidqu.report.figures import figure
-from covidqu.report.readings import Reading, parse, readings
-from covidqu.report.sources import Sources
+from covidqu.report.systems import worst_cases
+from covidqu.report.systems.readings import Reading, parse, readings
 from covidqu.report.tables import build
-from covidqu.report.targets import figure_inputs, figure_predictions, figures, needs_data, needs_images
 
 NAME = "common/worst-cases"
 BEST = "infection Dice of the best other headline run"

@@ -196,7 +196,7 @@ def page(a: argparse.Namespace, p: Params) -> object:
 
 
 def check(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.recompute import recompute as step
+    from covidqu.report.checks.recompute import recompute as step
 
     named = a.params or "COVIDQU_PARAMS" in os.environ
     return step(a.results, a.data, p if named else None)

@@ -1,6 +1,6 @@
 # Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
-from covidqu.report.provenance import deviations
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.core.provenance import deviations
+from covidqu.report.core.published import SYSTEMS, paper
 
 SETTINGS = sorted(glob.glob("src/covidqu/report/settings/*.yaml"))
 PUBLISHED = [*sorted(glob.glob("src/covidqu/report/published/*.yaml")), *SETTINGS]

@@ -16,7 +16,7 @@ from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import IMAGES
 from covidqu.page import charts
 from covidqu.page.built import BuiltTable, Row, table
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 
 BINS = 40
 MOST_PAIRS = 60  # shown; the others are counted

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from covidqu.evaluate.protocols import PROTOCOLS
-from covidqu.report import targets
-from covidqu.report.cells import COLUMNS, NOT_RUN
-from covidqu.report.published import SYSTEMS, paper
-from covidqu.report.sources import Sources
+from covidqu.report.core import targets
+from covidqu.report.core.cells import COLUMNS, NOT_RUN
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
 from covidqu.report.tables import CAPTIONS
-from covidqu.report.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid

@@ -24,10 +24,11 @@ from covidqu.evaluate import classification, protocols
 from covidqu.files import replacing, write_text
 from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
-from covidqu.report import colours, predicted, titles
-from covidqu.report.catalogue import HEADLINES
-from covidqu.report.published import SHOWN, heading
-from covidqu.report.sources import Sources
+from covidqu.report.core import titles
+from covidqu.report.core.catalogue import HEADLINES
+from covidqu.report.core.published import SHOWN, heading
+from covidqu.report.core.sources import Sources
+from covidqu.report.drawing import colours, predicted
 
 SUBSET = "infection"  # its images have both annotations
 BLOCK = 100  # images whose outlines are in one file

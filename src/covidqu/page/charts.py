@@ -12,7 +12,7 @@ import vl_convert
 from markupsafe import Markup
 
 from covidqu.config.data import CLASSES
-from covidqu.report.colours import BLUE, CLASS_COLOURS, ORANGE
+from covidqu.report.drawing.colours import BLUE, CLASS_COLOURS, ORANGE
 
 PRINTED, OTHER, PAPER, CORRECT = "printed", "printed, other images", "ours, paper's protocol", "ours, correct protocol"
 KINDS = (PRINTED, OTHER, PAPER, CORRECT)

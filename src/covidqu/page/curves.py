@@ -8,9 +8,9 @@ from typing import Any
 
 from covidqu.page import charts
 from covidqu.page.runs import RunState, by_system
-from covidqu.report.catalogue import HEADLINES
-from covidqu.report.colours import BLUE, GREEN, LIGHT_BLUE, ORANGE, PURPLE
-from covidqu.report.sources import Sources
+from covidqu.report.core.catalogue import HEADLINES
+from covidqu.report.core.sources import Sources
+from covidqu.report.drawing.colours import BLUE, GREEN, LIGHT_BLUE, ORANGE, PURPLE
 
 METRICS = {  # end of the columns train_* and val_*: words
     "loss": "loss",

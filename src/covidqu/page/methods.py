@@ -10,7 +10,7 @@ from markupsafe import Markup
 from covidqu.config.params import Params
 from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.page.runs import RunState
-from covidqu.report.verdict import RULE
+from covidqu.report.core.verdict import RULE
 
 UNITS = {
     "image": "mean over images",

@@ -11,10 +11,10 @@ from covidqu.page.built import BuiltTable, Row, table
 from covidqu.page.numbers import shown
 from covidqu.page.pages import STATISTICS, paper_file
 from covidqu.page.runs import RunState, by_system
-from covidqu.report.overview import HEADLINES
-from covidqu.report.published import SYSTEMS, paper
-from covidqu.report.sources import Sources
-from covidqu.report.verdict import WORDS, judge, other_images, printed_decimals, rounded
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.verdict import WORDS, judge, other_images, printed_decimals, rounded
+from covidqu.report.systems.overview import HEADLINES
 
 PRINTED_ONLY = "printed only"  # status in comparison.csv: nothing of this project could measure it
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from covidqu.report.published import SYSTEMS, paper
+from covidqu.report.core.published import SYSTEMS, paper
 
 RESULTS, PAPERS, OURS, ABOUT = "Results", "Papers", "Ours", "About"
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.page.numbers import duration
-from covidqu.report.provenance import Setting, deviations, full
-from covidqu.report.published import SHOWN
-from covidqu.report.sources import Sources
-from covidqu.report.titles import of_settings
+from covidqu.report.core.provenance import Setting, deviations, full
+from covidqu.report.core.published import SHOWN
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.titles import of_settings
 
 NOT_TRAINED = "not trained"
 

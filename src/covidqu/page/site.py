@@ -21,8 +21,8 @@ from covidqu.page.built import BuiltFigure, figures, table, tables
 from covidqu.page.folder import replacing_folder
 from covidqu.page.numbers import number, printed
 from covidqu.page.runs import RunState, by_system, reduced, states
-from covidqu.report.published import OUR_SYSTEM, SYSTEMS, paper
-from covidqu.report.sources import Sources
+from covidqu.report.core.published import OUR_SYSTEM, SYSTEMS, paper
+from covidqu.report.core.sources import Sources
 
 OF_OURS = ("common/ablations", "common/worst-cases")  # tables and figures of our system alone: on its page
 WITH_OURS = (

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from covidqu.config.params import Params
 from covidqu.files import write_text
-from covidqu.report.cells import COLUMNS as CELL_COLUMNS
-from covidqu.report.cells import NOT_RUN, Cell, Value, csv_text, text
-from covidqu.report.paper_001 import A_SETTING
-from covidqu.report.published import SYSTEMS, Paper, paper
-from covidqu.report.sources import Sources
+from covidqu.report.core.cells import COLUMNS as CELL_COLUMNS
+from covidqu.report.core.cells import NOT_RUN, Cell, Value, csv_text, text
+from covidqu.report.core.published import SYSTEMS, Paper, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import lineage
+from covidqu.report.core.titles import deviation_texts, deviations_of
+from covidqu.report.core.verdict import MISSING, judge, other_images, printed_decimals
+from covidqu.report.papers.paper_001 import A_SETTING
 from covidqu.report.tables import BUILDERS, build
-from covidqu.report.targets import lineage
-from covidqu.report.titles import deviation_texts, deviations_of
-from covidqu.report.verdict import MISSING, judge, other_images, printed_decimals
 
 COLUMNS = (
     *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),

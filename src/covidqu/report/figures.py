@@ -16,27 +16,18 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.config.params import Params
 from covidqu.files import replacing
-from covidqu.report import (
-    ablations,
-    budget,
-    cam_panels,
-    mask_panels,
-    panels,
-    severity_table,
-    subgroups,
-    targets,
-    titles,
-    worst_cases,
-)
-from covidqu.report.architecture_figure import architecture
-from covidqu.report.catalogue import CBAM, OURS, RECON, STATIC_FIGURES, SWIN
-from covidqu.report.classification_figures import confusion_matrix, roc
-from covidqu.report.colours import BLUE, CLASS_COLOURS, ORANGE
-from covidqu.report.cost_figure import cost_figure
-from covidqu.report.curve_figures import chosen_curves, curves
-from covidqu.report.published import SYSTEMS, paper
-from covidqu.report.reliability_figure import reliability_figure
-from covidqu.report.sources import Sources
+from covidqu.report.core import targets, titles
+from covidqu.report.core.catalogue import CBAM, OURS, RECON, STATIC_FIGURES, SWIN
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.drawing import cam_panels, mask_panels, panels
+from covidqu.report.drawing.architecture_figure import architecture
+from covidqu.report.drawing.classification_figures import confusion_matrix, roc
+from covidqu.report.drawing.colours import BLUE, CLASS_COLOURS, ORANGE
+from covidqu.report.drawing.curve_figures import chosen_curves, curves
+from covidqu.report.systems import ablations, budget, severity_table, subgroups, worst_cases
+from covidqu.report.systems.cost_figure import cost_figure
+from covidqu.report.systems.reliability_figure import reliability_figure
 
 STYLE = {
     "svg.hashsalt": "covidqu",

@@ -1,6 +1,6 @@
 """What a reader of a table has to know: sentences printed below the Markdown table, by table name."""
 
-from covidqu.report import protocol_table
+from covidqu.report.systems import protocol_table
 
 ONE_TRAINING = (
     "One training per run (see `seeds`): the interval is over test images, not over repetitions of the training."

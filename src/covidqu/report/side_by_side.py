@@ -7,12 +7,12 @@ numbers that are not of these tables are the Dice values that papers print for c
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from covidqu.report.cells import NOT_RUN
-from covidqu.report.cost_table import MINUTES, PARAMETERS
-from covidqu.report.cross_system import ACCURACY, DICE, HEALTHY, LUNG
-from covidqu.report.measures import FALSE_POSITIVES
-from covidqu.report.published import printed
-from covidqu.report.references import PREFIX
+from covidqu.report.core.cells import NOT_RUN
+from covidqu.report.core.measures import FALSE_POSITIVES
+from covidqu.report.core.published import printed
+from covidqu.report.core.references import PREFIX
+from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
+from covidqu.report.systems.cross_system import ACCURACY, DICE, HEALTHY, LUNG
 from covidqu.report.tables import CAPTIONS
 
 TABLE, COST = "common/cross-system", "common/cost"

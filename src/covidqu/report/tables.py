@@ -9,39 +9,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from covidqu.config.params import Params
-from covidqu.report import (
+from covidqu.report import remarks
+from covidqu.report.arithmetic import consistency, printed_gap
+from covidqu.report.core import references, targets, titles
+from covidqu.report.core.catalogue import CBAM, WITH_REFERENCES
+from covidqu.report.core.cells import Cell, Table, write
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers import data_tables, paper_000, paper_001, paper_002, paper_003, paper_004, param_counts
+from covidqu.report.systems import (
     ablations,
     audits,
     boundary_table,
     budget,
     calibration_table,
-    consistency,
     cost_table,
     cross_system,
-    data_tables,
     leakage,
     overview,
     pairwise,
-    paper_000,
-    paper_001,
-    paper_002,
-    paper_003,
-    paper_004,
-    param_counts,
-    printed_gap,
     protocol_table,
     reference_table,
-    references,
-    remarks,
     severity_table,
     subgroups,
-    targets,
-    titles,
     worst_cases,
 )
-from covidqu.report.catalogue import CBAM, WITH_REFERENCES
-from covidqu.report.cells import Cell, Table, write
-from covidqu.report.sources import Sources
 
 BUILDERS: dict[str, Callable[[Sources], list[Cell]]] = {
     "swin-dual/table-1": lambda s: data_tables.split_by_class(s, "swin-dual/table-1", "lung"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from covidqu.config.params import Params
 from covidqu.files import write_text
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
 from covidqu.standards.croissant import croissant
 from covidqu.standards.data_card import data_card
 from covidqu.standards.model_card import model_card

@@ -10,8 +10,8 @@ import pandas as pd
 from huggingface_hub import DatasetCardData
 
 from covidqu.config.data import CLASSES, SPLITS, SUBSETS
-from covidqu.report.data_tables import counted, flatten
-from covidqu.report.sources import Sources
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers.data_tables import counted, flatten
 from covidqu.standards.evaluation import dataset
 from covidqu.standards.rendering import card_text
 

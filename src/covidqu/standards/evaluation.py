@@ -10,10 +10,10 @@ from huggingface_hub import EvalResult
 
 from covidqu.config.baselines import SPLIT, SUBSET
 from covidqu.config.params import Params
-from covidqu.report.cells import Cell
-from covidqu.report.measures import FALSE_POSITIVES, HEADLINE, cell, class_cell, image_cell, not_run
-from covidqu.report.references import in_place_of
-from covidqu.report.sources import Sources
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.measures import FALSE_POSITIVES, HEADLINE, cell, class_cell, image_cell, not_run
+from covidqu.report.core.references import in_place_of
+from covidqu.report.core.sources import Sources
 
 TEST = "test"  # the only row label: a card is about one run
 HEALTHY = ", healthy images"

@@ -11,11 +11,11 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from covidqu.evaluate.scores import SCORES, read_scores
-from covidqu.report.provenance import fixed, provenance
-from covidqu.report.published import SYSTEMS, paper
-from covidqu.report.sources import Sources
-from covidqu.report.targets import figure_inputs, figures, lineage, table_inputs, tables
-from covidqu.report.titles import deviation_texts
+from covidqu.report.core.provenance import fixed, provenance
+from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.targets import figure_inputs, figures, lineage, table_inputs, tables
+from covidqu.report.core.titles import deviation_texts
 from covidqu.standards.evaluation import beside, dataset, eval_results, results
 from covidqu.standards.rendering import card_text
 

@@ -16,7 +16,7 @@ from covidqu.config.models import CbamMtl, ReconMtl, Reference, SwinDual, Unetpp
 from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.files import write_text
-from covidqu.report.provenance import full
+from covidqu.report.core.provenance import full
 from covidqu.systems.base import System, build
 
 NETS = {"unet": "U-Net", "unetpp": "U-Net++", "resunet": "ResUNet"}

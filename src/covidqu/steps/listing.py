@@ -8,8 +8,8 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.config.training import Run
-from covidqu.report.provenance import deviations, full, lacks_settings, read
-from covidqu.report.published import OUR_SYSTEM, SHOWN, paper
+from covidqu.report.core.provenance import deviations, full, lacks_settings, read
+from covidqu.report.core.published import OUR_SYSTEM, SHOWN, paper
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
 GAP = "  "

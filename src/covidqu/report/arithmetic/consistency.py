@@ -1,0 +1,261 @@
+"""Table `common/published-consistency`: do the papers' printed numbers fit each other? Arithmetic, nothing measured.
+
+Enters: report/published/*.yaml through `printed`; leaves: cells with the printed value, what other printed values give
+(`measured_correct`, with the arithmetic named in `protocol_correct`), and a verdict in words (`note`). Papers 000, 001
+and 002 are here, paper 003 and 004 in `consistency_ct`.
+"""
+
+from collections.abc import Callable
+from itertools import product
+
+from covidqu.config.data import PX
+from covidqu.report.arithmetic.consistency_batches import paper_001
+from covidqu.report.arithmetic.consistency_ct import paper_003, paper_004
+from covidqu.report.arithmetic.rounded import (
+    AGREES,
+    DISAGREES,
+    Rounded,
+    compared,
+    confusion_matrices,
+    counts_that_fit,
+    finding,
+    harmonic,
+    iou_of,
+    listed,
+    mean_by,
+    overlap,
+    reach,
+    spread,
+    totals_that_fit,
+)
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.published import printed
+from covidqu.report.core.sources import Sources
+
+LABELS = ("Normal", "Non-COVID", "COVID-19")
+HEALTHY = ("Normal", "Non-COVID")
+PRINTED_DECIMALS = 4  # of papers 000 and 002
+TEXT = "swin-dual/text"
+
+
+def consistency(sources: Sources) -> list[Cell]:
+    """All findings, paper by paper; `sources` is not read."""
+    return [*paper_000(), *paper_001(), *paper_002(), *paper_003(), *paper_004()]
+
+
+def paper_000() -> list[Cell]:
+    """Tables IV and V: counts behind the shares, how overall numbers were averaged, Dice of healthy images."""
+    return [
+        *_classification("table-4", _test_images("swin-dual/table-1"), "phase1 accuracy"),
+        *_overall("table-4", "Dice", "phase1 lung Dice (test 6788)", "swin-dual/table-1"),
+        *_overall("table-4", "IoU", "phase1 lung IoU (test 6788)", "swin-dual/table-1"),
+        *_classification("table-5", _test_images("swin-dual/table-2"), "phase2 accuracy"),
+        *_overall("table-5", "L.Dice", "phase2 lung Dice (test 1166)", "swin-dual/table-2"),
+        *_healthy_dice(),
+        *_phases(),
+    ]
+
+
+def _test_images(table: str) -> dict[str, int]:
+    return {label: int(printed(table)["Test", label]) for label in LABELS}
+
+
+def _four(table: str, row: str, column: str) -> Rounded:
+    return Rounded(float(printed(table)[row, column]), PRINTED_DECIMALS)
+
+
+def _classification(short: str, images: dict[str, int], accuracy: str) -> list[Cell]:
+    """Whole numbers behind recall and precision, accuracy, F1 and the confusion matrices that fit them."""
+    table, total = f"swin-dual/{short}", sum(images.values())
+    cells, right, predicted = [], [], []
+    for label, n in images.items():
+        recall = _four(table, label, "Recall")
+        fits = counts_that_fit(n, recall)
+        right.append(fits)
+        how = f"whole k with k / {n} rounding to the printed recall"
+        cells.append(
+            finding(f"{table}: {label}", "correct images", how, listed(fits), _unique(len(fits)), recall.value)
+        )
+        precision = _four(table, label, "Precision")
+        predicted.append(sorted({t for k in fits for t in totals_that_fit(k, precision, total)}))
+        doubled = printed(table)[label, "Acc"] == recall.value
+        verdict = "the recall printed twice" if doubled else "differs from the recall"
+        how = "recall of the class"
+        cells.append(finding(f"{table}: {label}", "Acc", how, recall.value, verdict, printed(table)[label, "Acc"]))
+    joint = [totals for totals in product(*predicted) if sum(totals) == total]
+    for i, label in enumerate(images):
+        fits = sorted({totals[i] for totals in joint})
+        how = f"whole n with correct / n rounding to the printed precision; the three add up to {total}"
+        value = printed(table)[label, "Precision"]
+        cells.append(
+            finding(f"{table}: {label}", "images given this class", how, listed(fits), _unique(len(fits)), value)
+        )
+    cells += _accuracy(table, accuracy, right, total)
+    cells += _f1(table)
+    return [*cells, *_matrices(table, right, joint, tuple(images.values()))]
+
+
+def _unique(count: int) -> str:
+    return {0: "no count fits", 1: "one count fits"}.get(count, f"{count} counts fit")
+
+
+def _accuracy(table: str, row: str, right: list[list[int]], total: int) -> list[Cell]:
+    stated = _four(TEXT, row, "value")
+    low, high = (sum(pick(fits) for fits in right) / total for pick in (min, max)) if all(right) else (0.0, 0.0)
+    word = AGREES if all(right) and overlap(stated.span, (low, high)) else DISAGREES
+    how = f"correct images of the three classes / {total}"
+    return [finding(f"{table}: accuracy", "all images", how, low, word, stated.value)]
+
+
+def _f1(table: str) -> list[Cell]:
+    cells = []
+    for label in LABELS:
+        pair = [_four(table, label, column) for column in ("Precision", "Recall")]
+        stated = _four(table, label, "F1") if (label, "F1") in printed(table) else None
+        cells.append(
+            compared(f"{table}: {label}", "F1", "harmonic mean of printed precision and recall", stated, harmonic, pair)
+        )
+    for column in ("Precision", "Recall"):
+        values = [_four(table, label, column) for label in LABELS]
+        cells.append(
+            compared(
+                f"{table}: macro {column}", "three classes", "mean of the classes", None, mean_by((1, 1, 1)), values
+            )
+        )
+    six = [_four(table, label, column) for label in LABELS for column in ("Precision", "Recall")]
+
+    def macro(*values: float) -> float:
+        return sum(harmonic(p, r) for p, r in zip(values[::2], values[1::2], strict=True)) / 3
+
+    return [*cells, compared(f"{table}: macro F1", "three classes", "mean of the classes' F1", None, macro, six)]
+
+
+def _matrices(table: str, right: list[list[int]], joint: list[tuple[int, ...]], rows: tuple[int, ...]) -> list[Cell]:
+    found = [m for diagonal in product(*right) for totals in joint for m in confusion_matrices(diagonal, rows, totals)]
+    how = "3 x 3 matrices of whole numbers with these correct counts and margins"
+    if not found:
+        return [finding(f"{table}: confusion matrix", "matrices", how, 0, "no confusion matrix gives these values")]
+    low, high = min(m[0][1] for m in found), max(m[0][1] for m in found)
+    words = f"Normal taken for Non-COVID between {low} and {high}; the margins leave the rest open"
+    return [finding(f"{table}: confusion matrix", "matrices", how, len(found), words)]
+
+
+def _overall(short: str, column: str, stated: str, counts: str) -> list[Cell]:
+    """Two ways to average over classes; the one that agrees is the paper's."""
+    images = _test_images(counts)
+    values = [_four(f"swin-dual/{short}", label, column) for label in LABELS]
+    target = _four(TEXT, stated, "value")
+    row = f"swin-dual/{short}: overall {column}"
+    return [
+        compared(row, "weighted by images", "mean over all test images", target, mean_by(images.values()), values),
+        compared(row, "three classes", "mean of the three class means", target, mean_by((1, 1, 1)), values),
+    ]
+
+
+def _healthy_dice() -> list[Cell]:
+    """An empty target has no overlap: what a smoothed Dice of 0.0001 says about blank predictions."""
+    cells, images = [], _test_images("swin-dual/table-2")
+    for label in HEALTHY:
+        value = _four("swin-dual/table-5", label, "I.Dice")
+        one = 1 / images[label]
+        low, high = max(0.0, value.span[0]), value.span[1]
+        word = "above the printed value: no prediction was blank" if one > high else "one blank prediction is possible"
+        row = f"swin-dual/table-5: {label} I.Dice"
+        needs = "the printed mean is larger: something is added to the numerator" if low > 0 else "agrees"
+        cells.append(finding(row, "without smoothing", "no overlap with an empty target", 0.0, needs, value.value))
+        how = f"a single blank prediction of {images[label]}, which a smoothed Dice counts as 1"
+        cells.append(finding(row, "least mean with one blank", how, one, word, value.value))
+        least = 1 / high - 1
+        most = 1 / low - 1 if low else float("inf")
+        upper = f"to {most:.0f} ({most / PX**2:.1%})" if low else "or more"
+        words = f"{least:.0f} ({least / PX**2:.1%} of the image) {upper} pixels of false infection per image"
+        how = "harmonic mean of P + 1 is 1 / Dice where the target is empty and 1 is added"
+        cells.append(finding(row, "false pixels, at least", how, least, words, value.value))
+    values = [_four("swin-dual/table-5", label, "I.Dice") for label in LABELS]
+    how, target = "mean over all test images", _four(TEXT, "phase2 infection Dice (COVID-19 only, 583)", "value")
+    row = "swin-dual/table-5: overall I.Dice"
+    return [*cells, compared(row, "weighted by images", how, target, mean_by(images.values()), values)]
+
+
+def _phases() -> list[Cell]:
+    """What the second phase costs; the two test sets differ."""
+    pairs = {
+        "lung Dice": ("phase1 lung Dice (test 6788)", "phase2 lung Dice (test 1166)"),
+        "accuracy": ("phase1 accuracy", "phase2 accuracy"),
+    }
+    cells = []
+    for name, (first, second) in pairs.items():
+        inputs = [_four(TEXT, second, "value"), _four(TEXT, first, "value")]
+        change = inputs[0].value - inputs[1].value
+        low, high = reach(lambda after, before: after - before, inputs)
+        word = "lower after phase 2" if high < 0 else "higher after phase 2" if low > 0 else "the same within rounding"
+        words = f"{word}, on another test set"
+        cells.append(finding(f"swin-dual/text: {name}", "phase 2 - phase 1", "difference", change, words))
+    return cells
+
+
+def paper_002() -> list[Cell]:
+    """Tables III and IV: which averages can give Dice and IoU, and what the loss says of empty masks."""
+    return [*_lung_means(), *_infection_means(), *_infection_loss()]
+
+
+def _lung_means() -> list[Cell]:
+    table = "unet-roi/table-3"
+    dice, iou, loss = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score", "Loss"))
+    least = reach(iou_of, [dice])[0]
+    word = "possible" if iou.span[1] >= least else "impossible for means over images"
+    how = "least mean IoU of images with this mean Dice, d / (2 - d)"
+    soft = 1 - loss.value
+    words = f"soft Dice is {'below' if soft < dice.value else 'not below'} the printed one of thresholded masks"
+    return [
+        finding(f"{table}: Mean IoU Score", "least value", how, iou_of(dice.value), word, iou.value),
+        finding(f"{table}: Mean Loss", "soft Dice", "1 - loss", soft, words, loss.value),
+    ]
+
+
+def _infection_means() -> list[Cell]:
+    """d, i: means of COVID-19 images; e: blank share of the healthy ones, which both means then hold once."""
+    table, images = "unet-roi/table-4", printed("unet-roi/table-2")
+    dice, iou = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score"))
+    covid, total = int(images["COVID-19", "Test"]), int(images["Total Images", "Test"])
+    healthy, row = total - covid, f"{table}: Mean Dice Score"
+    cells = []
+
+    def blank(d: float) -> float:
+        return (dice.value * total - covid * d) / healthy
+
+    def with_iou(d: float) -> float:
+        return (iou.value * total - healthy * blank(d)) / covid
+
+    for d in (0.75, 0.775, 0.8):
+        words = f"mean IoU of the COVID-19 images would be {with_iou(d):.3f}, at least {iou_of(d):.3f} is needed"
+        how = f"blank share of healthy images if COVID-19 Dice is {d:g} and blank counts 1"
+        cells.append(finding(row, f"blank share at COVID-19 Dice {d:g}", how, blank(d), words, dice.value))
+    grid = [d / 1000 for d in range(1001)]
+    fits = [d for d in grid if 0 <= blank(d) <= 1 and iou_of(d) <= with_iou(d) <= d]
+    words = f"COVID-19 Dice from {fits[0]:.3f} to {fits[-1]:.3f} fits both means" if fits else "no value fits both"
+    how = "all d in steps of 0.001 with blank share in [0, 1] and d / (2 - d) <= i <= d"
+    cells.append(finding(row, "highest COVID-19 Dice that fits", how, fits[-1] if fits else "none", words, dice.value))
+    share = 1 - dice.value / (2 - dice.value / iou.value)
+    words = f"as two kinds of images, {share:.0%} of them at Dice 0 and all others at {2 - dice.value / iou.value:.3f}"
+    how = "SD of Dice that this gap to IoU needs (second order), were it a mean over COVID-19 images"
+    return [*cells, finding(row, "SD if COVID-19 only", how, spread(dice.value, iou.value), words, dice.value)]
+
+
+def _infection_loss() -> list[Cell]:
+    """The loss is 0.5 BCE + 0.5 (1 - s), s the soft Dice."""
+    table = "unet-roi/table-4"
+    loss, dice = _four(table, "Mean Loss", "Value"), _four(table, "Mean Dice Score", "Value")
+    cells = []
+    for bce in (0.05, 0.1, 0.15):
+        soft = 1 - 2 * (loss.value - 0.5 * bce)
+        word = "below" if soft < dice.value else "not below"
+        words = f"{word} the printed Dice: {dice.value - soft:.3f} less" if soft < dice.value else word
+        how = f"1 - 2 (loss - BCE / 2) with BCE {bce:g}"
+        cells.append(finding(f"{table}: Mean Loss", f"soft Dice at BCE {bce:g}", how, soft, words, loss.value))
+    needed = 2 * (loss.value - 0.5 * (1 - dice.value))
+    how, words = "2 loss - (1 - Dice)", "BCE that is needed if soft Dice were the printed Dice"
+    return [*cells, finding(f"{table}: Mean Loss", "BCE at soft Dice = Dice", how, needed, words, loss.value)]
+
+
+TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/published-consistency": consistency}

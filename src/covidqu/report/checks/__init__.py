@@ -1,0 +1,1 @@
+"""Do committed tables and figures follow from the committed scores?"""

@@ -1,0 +1,244 @@
+"""Committed results made again from committed scores, and every number compared: without training, torch or images.
+
+Enters: results folders with their settings, and the packed data where they are at hand; leaves: one printed line per
+difference, what was checked, what was skipped and why, and the exit status. Taken as they are: scores, cards and
+histories of runs, what is known of Val images and of class heads, reference points and architectures. All else follows.
+"""
+
+import re
+import shutil
+import sys
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from covidqu.config.params import Params
+from covidqu.data.index import INDEX
+from covidqu.report import comparison
+from covidqu.report.checks import check
+from covidqu.report.checks.committed import chosen, files
+from covidqu.report.checks.svg_numbers import compare_svg
+from covidqu.report.core import targets
+from covidqu.report.core.cells import write
+from covidqu.report.core.sources import RUN_FILES, VALIDATION, Sources
+from covidqu.report.figures import figure
+from covidqu.report.readme import BLOCKS, readme
+from covidqu.report.tables import build
+
+README = Path("README.md")
+SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its tables were written
+NO_DATA = "need the packed data, not here (--data FOLDER)"
+PATIENTS = "show patients, never committed"
+PART = 100  # characters of a long text that are shown
+
+
+def recompute(folders: list[Path] | None, data: Path | None, settings: Params | None) -> int:
+    """Check `folders`, by default all committed ones, and print what came of each.
+
+    0: nothing moved; 1: a number moved, or git and the builders do not have the same tables and figures; 3: nothing
+    moved, but nothing could be checked. ValueError for a folder without settings, or `data` that are not packed.
+    """
+    if data is not None and not (data / "packed" / INDEX).is_file():
+        raise ValueError(f"{data}: holds no packed/{INDEX}; name the folder that the `pack` step wrote to")
+    faults, checked = 0, 0
+    for results, params in chosen(folders, settings).items():
+        with TemporaryDirectory() as made:
+            work = Recomputation(results, params, data, Path(made))
+            work.run()
+        work.show()
+        faults += len(work.faults)
+        checked += work.values + work.figures
+    if not checked:
+        print("nothing was checked: no results with scores, or all of them were skipped")
+    if faults:
+        return check.MOVED
+    return 0 if checked else check.NOTHING_CHECKED
+
+
+@dataclass
+class Recomputation:
+    """One results folder; `made` is a folder for what is made again. `skipped`: (what, reason) -> names."""
+
+    results: Path
+    params: Params
+    data: Path | None
+    made: Path
+    faults: list[str] = field(default_factory=list)
+    tables: int = 0
+    values: int = 0
+    figures: int = 0
+    skipped: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Make everything again and compare it."""
+        self.files = files(self.results)
+        self.sources = Sources(self.params, self.data or self.made / "no data", self.results)
+        names, drawn = targets.tables(self.params), targets.figures(self.params)
+        shapes = [name for name, kind in drawn.items() if kind == "svg"]
+        made = [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".md")]
+        made += ["comparison.csv", *(f"figures/{name}.svg" for name in shapes)]
+        self._same_files(made)
+        for name in names:
+            self._table(name)
+        self._comparison()
+        self._readme()
+        for name in shapes:
+            self._figure(name)
+        for name in drawn.keys() - set(shapes):
+            self._skip("figures", PATIENTS, name)
+
+    def show(self) -> None:
+        """Print each difference, then the counts, then what was skipped."""
+        for fault in self.faults:
+            print(fault, file=sys.stderr)
+        done = f"{self.tables} tables recomputed, {self.values} values and {self.figures} figures checked"
+        print(f"{self.results}: {done}: {len(self.faults)} differences")
+        for (what, reason), names in self.skipped.items():
+            print(f"{self.results}: SKIPPED {len(names)} {what}: {reason}: {', '.join(sorted(set(names)))}")
+
+    def _same_files(self, made: list[str]) -> None:
+        """What is committed is what builders make."""
+        lost = sorted(self.files - set(made))
+        self._say([f"{name}: is committed, but nothing makes it any more" for name in lost])
+        self._say([f"{name}: is made, but not committed" for name in made if name not in self.files])
+
+    def _committed(self, name: str) -> Path | None:
+        """Where a committed file lies; one that is not committed was reported by `_same_files`."""
+        path = self.results / name
+        if name not in self.files:
+            return None
+        if not path.is_file():
+            self._say([f"{name}: is committed, but not there"])
+            return None
+        return path
+
+    def _why_no_data(self, name: str) -> str:
+        """Why a table or figure cannot be made here, or nothing."""
+        wants = targets.needs_data(name) or targets.needs_images(name)
+        return NO_DATA if wants and self.data is None else ""
+
+    def _say(self, faults: list[str]) -> None:
+        """Keep faults of files of the results folder."""
+        self.faults += [f"{self.results}/{fault}" for fault in faults]
+
+    def _skip(self, what: str, reason: str, name: str, count: int = 1) -> None:
+        self.skipped.setdefault((what, reason), []).extend([name] * count)
+
+    def _table(self, name: str) -> None:
+        if reason := self._why_no_data(name):
+            self._skip("tables", reason, name)
+            return
+        target = self.made / "tables" / name
+        try:
+            write(build(self.sources, name), target)
+        except ValueError as error:
+            self._say([f"tables/{name}: cannot be made any more: {error}"])
+            return
+        rows, page = (self._committed(f"tables/{name}{suffix}") for suffix in (".csv", ".md"))
+        new_rows, new_page = (target.with_name(f"{target.name}{suffix}") for suffix in (".csv", ".md"))
+        if rows:
+            self._count(f"tables/{name}", check.read_rows(rows), check.read_rows(new_rows))
+        if page:  # its table has the numbers of the CSV: named there where they moved
+            same = rows is not None and rows.read_bytes() == new_rows.read_bytes()
+            was, now = (path.read_text(encoding="utf-8") for path in (page, new_page))
+            self._say(moved_lines(f"tables/{name}.md", was, now, with_table=same))
+
+    def _count(self, name: str, was: check.Content, now: check.Content) -> None:
+        found = check.differences(name, was, now)
+        self._say(found.faults)
+        self.values += found.values
+        self.tables += 1
+
+    def _comparison(self) -> None:
+        """Rows of tables that cannot be made here are left out on both sides."""
+        path, again = self._committed("comparison.csv"), self.made / "comparison.csv"
+        if path is None:
+            return
+        try:
+            comparison.write(self.sources, again)
+        except ValueError as error:
+            self._say([f"comparison: cannot be made any more: {error}"])
+            return
+        kept = []
+        for columns, rows in (check.read_rows(path), check.read_rows(again)):
+            there = {key: r for key, r in rows.items() if not self._why_no_data(f"{r['system']}/{r['table']}")}
+            kept.append((columns, there))
+            left = len(rows) - len(there)
+        if left:
+            self._skip("rows of comparison.csv", NO_DATA, "those of the tables above", left)
+        self._count("comparison", *kept)
+
+    def _readme(self) -> None:
+        """The tables in README, where README says that it shows these results."""
+        text = README.read_text(encoding="utf-8") if README.is_file() else ""
+        named = SHOWN.search(text)
+        if named is None or Path(named[1]).resolve() != self.results.resolve():
+            return
+        if not all((self.made / "tables" / f"{block.table}.csv").is_file() for block in BLOCKS):
+            return  # could not be made: a difference already
+        again = self.made / README
+        shutil.copy(README, again)
+        try:
+            readme(self.made, again)
+        except ValueError as error:
+            self.faults.append(f"README.md: cannot be written any more: {error}")
+            return
+        for block in BLOCKS:
+            was, now = (block.of(page) for page in (text, again.read_text(encoding="utf-8")))
+            found = check.differences("README.md", markdown_rows(was), markdown_rows(now))
+            self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
+            self.tables += 1
+            self.values += found.values
+
+    def _figure(self, name: str) -> None:
+        """Equal bytes, or the same numbers; a figure of what is not committed is skipped."""
+        path, target = self._committed(f"figures/{name}.svg"), self.made / "figures" / f"{name}.svg"
+        lost = [file for file in figure_files(name, self.params) if not (self.results / file).is_file()]
+        reason = self._why_no_data(name) or (f"show {', '.join(lost)}, not here" if lost else "")
+        if reason:
+            self._skip("figures", reason, name)
+        if path is None or reason:
+            return
+        try:
+            figure(self.sources, name, target)
+            was, now = path.read_text(encoding="utf-8"), target.read_text(encoding="utf-8")
+            moved = [] if was == now else compare_svg(was, now)
+        except ValueError as error:
+            moved = [f"cannot be made or read any more: {error}"]
+        self._say([f"figures/{name}.svg: {words}" for words in moved])
+        self.figures += 1
+
+
+def figure_files(name: str, params: Params) -> list[str]:
+    """What a figure without images reads in the results folder."""
+    runs = targets.figure_inputs(name, params)
+    history = ["history.csv"] if name.rpartition("/")[2].startswith("curves-") else []
+    found = [f"runs/{run}/{file}" for run in runs for file in (*RUN_FILES, *history)]
+    found += [f"runs/{run}/explain.parquet" for run in targets.explain_inputs(name, params)]
+    found += [f"runs/{run}/{VALIDATION}" for run in targets.validation_inputs(name, params)]
+    found += ["cost.json"] if targets.needs_cost(name) else []
+    return [*found, *(["architectures.json"] if targets.needs_architectures(name) else [])]
+
+
+def markdown_rows(page: str) -> check.Content:
+    """Columns and rows of the one table of a Markdown text; a row is called by its first field."""
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    header, _, *fields = [[text.strip() for text in line.split("|")[1:-1]] for line in lines] or [[], []]
+    columns = header[1:]
+    return columns, {(first,): dict(zip(columns, rest, strict=True)) for first, *rest in fields}
+
+
+def moved_lines(name: str, was: str, now: str, *, with_table: bool) -> list[str]:
+    """Lines of a Markdown text that differ: title, remarks and, where asked, rows of the table."""
+    old, new = ([line for line in page.splitlines() if with_table or not line.startswith("|")] for page in (was, now))
+    pairs = [pair for pair in zip_longest(old, new, fillvalue="") if pair[0] != pair[1]]
+    return [f"{name}: text moved: {shown(*pair)}" for pair in pairs]
+
+
+def shown(was: str, now: str) -> str:
+    """Two long texts from shortly before the place where they part."""
+    part = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
+    start = max(0, part - 20)
+    old, new = (f"{'...' if start else ''}{text[start:][:PART]}" for text in (was, now))
+    return f"'{old}' -> '{new}'"

@@ -1,0 +1,1 @@
+"""Cells, where their numbers come from, and what a title says."""

@@ -1,0 +1,283 @@
+"""Cells of one run under named protocols, with the bootstrap interval of the correct one.
+
+Enters: sources, run, task, protocol names of `covidqu.evaluate.protocols`; leaves: `Cell`s. A run without scores, or a
+protocol for which no image qualifies, gives a cell that says so. `scale` multiplies values and bounds (100: percent).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from covidqu.config.data import PX
+from covidqu.config.evaluation import Evaluate
+from covidqu.evaluate import classification, protocols, quality
+from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.run_cells import SEEDS, Found, class_protocol, joined, measured, not_run, tested_on
+from covidqu.report.core.several_runs import difference_cell, over_seeds
+from covidqu.report.core.sources import Sources
+
+__all__ = [
+    "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
+    "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
+]  # fmt: skip
+HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
+FALSE_POSITIVES = {  # column: measure of the protocol fp_healthy
+    "share with a positive pixel": "any",
+    "share with more than 1 % of the image positive": "over_1_percent",
+    "mean positive share of the image": "area",
+    "mean positive share of the lung": "area_of_lung",
+}
+Interval = tuple[float, float | None, float | None]
+Quantity = str | Callable[[pd.DataFrame], np.ndarray | pd.Series]  # a column, or a function of the scores
+Select = str | Callable[[pd.DataFrame], np.ndarray | pd.Series] | None  # a label, or which images; None: all
+
+
+def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Interval:
+    """Value and percentile interval over images; `batch8_seq` has no interval, its batches are no sample of images."""
+    unit = protocols.PROTOCOLS[protocol].unit
+    if unit == "image":
+        return bootstrap_mean(_finite(protocols.per_image(protocol, scores, task)[metric]), config.bootstrap)
+    if unit == "pixel":
+        counts = protocols.pooled(protocol, scores, task)
+        return bootstrap_ratio(counts, protocols.pooled_measure(metric), config.bootstrap)
+    return value(protocol, scores, task, metric, config), None, None
+
+
+def value(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> float:
+    """The protocol's number alone."""
+    return float(protocols.summary(protocol, scores, task, config.protocol_batch)[metric])
+
+
+def _finite(column: pd.Series) -> np.ndarray:
+    """Images for which the measure is defined (a share of the lung needs a lung)."""
+    return column.dropna().to_numpy()
+
+
+def cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    task: str,
+    metric: str,
+    *,
+    paper: str | None = None,
+    correct: str | None = None,
+    label: str | None = None,
+    clean: bool = False,
+    px: int = PX,
+    scale: float = 1.0,
+    note: str = "",
+) -> Cell:
+    """`metric` under the paper's and the correct protocol, on one class or without near-duplicates where asked.
+
+    `n` counts the images of the correct protocol, or of the paper's when there is no correct one. `px`: side of the
+    masks that are counted, 256 or the run's `evaluate_px`.
+    """
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    if f"{task}_tp" not in sources.scores(run):
+        return not_run(row, column, f"run {run} has no {task} mask")
+    config, scores = sources.params.evaluate, at_px(_chosen(sources, run, label, clean), task, px)
+    counted = correct or paper
+    assert counted is not None, f"{row} / {column}: no protocol"
+    if scores is None:
+        return not_run(row, column, f"run {run} was not scored at {px} px")
+    reason = _why_undefined([p for p in (paper, correct) if p], scores, task, metric, config)
+    if reason:
+        return not_run(row, column, reason)
+    by_paper = None if paper is None else value(paper, scores, task, metric, config) * scale
+    found: Found = (None, None, None) if correct is None else measure(correct, scores, task, metric, config)
+    n = len(_images(counted, scores, task, metric))
+    whole = measured(sources, row, column, run, found, correct or "", n=n, scale=scale, note=note)
+    return replace(whole, measured_paper=by_paper, protocol_paper=paper or "")
+
+
+def at_px(scores: pd.DataFrame, task: str, px: int) -> pd.DataFrame | None:
+    """Scores whose counts of a mask task are those at `px`; None if there are none at that side."""
+    if px == PX:
+        return scores
+    there = {f"{task}_{c}_at_{px}": f"{task}_{c}" for c in protocols.COUNTS}
+    if not set(there) <= set(scores.columns):
+        return None
+    lung = scores["lung_area_px"] * (px / PX) ** 2
+    return scores.drop(columns=list(there.values())).rename(columns=there).assign(lung_area_px=lung, n_px=px * px)
+
+
+def _chosen(sources: Sources, run: str, label: str | None, clean: bool) -> pd.DataFrame:
+    scores = _selected(sources.scores(run), label)
+    return scores[~scores["near_duplicate"].astype(bool)] if clean else scores
+
+
+def _selected(scores: pd.DataFrame, select: Select) -> pd.DataFrame:
+    if select is None:
+        return scores
+    return scores[scores["label"] == select if isinstance(select, str) else np.asarray(select(scores), bool)]
+
+
+def _images(protocol: str, scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """The images behind a number."""
+    if protocols.PROTOCOLS[protocol].unit == "image":
+        return protocols.per_image(protocol, scores, task).dropna(subset=[metric])
+    return protocols.select(protocol, scores, task)
+
+
+def _why_undefined(names: list[str], scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> str | None:
+    for name in names:
+        images = protocols.PROTOCOLS[name].images
+        if not len(scores) or not len(_images(name, scores, task, metric)):
+            return f"no test image with {'an empty' if images == 'empty' else 'a'} {task} mask for {name}"
+        if not np.isfinite(value(name, scores, task, metric, config)):
+            return f"{metric} is undefined under {name}"
+    return None
+
+
+def false_positive_cells(
+    sources: Sources, row: str, run: str, task: str, label: str | None = None, suffix: str = "", note: str = ""
+) -> list[Cell]:
+    """What is painted on images whose annotated mask is empty: shares with intervals, and the median area."""
+    cells = [
+        cell(sources, row, f"{column}{suffix}", run, task, m, correct="fp_healthy", label=label, note=note)
+        for column, m in FALSE_POSITIVES.items()
+    ]
+    column, usable = f"median positive share of the image{suffix}", cells[0].measured
+    if not usable:
+        return [*cells, Cell(row, column, note=cells[0].note)]
+    median = value("fp_healthy", _chosen(sources, run, label, False), task, "area_median", sources.params.evaluate)
+    middle = Cell(
+        *(row, column, None, None, median, "", "fp_healthy"),
+        n=cells[0].n,
+        run=run,
+        split=tested_on(sources, run),
+        seeds=SEEDS,
+        note=note,
+    )
+    return [*cells, middle]
+
+
+def class_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    metric: str,
+    *,
+    label: str | None = None,
+    paper: str = "",
+    scale: float = 1.0,
+    note: str = "",
+) -> Cell:
+    """One of `classification.MEASURES` over the test images whose label is a class of the run's head.
+
+    `label`: the class that is looked for, against the rest, COVID-19 unless another is named; not for accuracy, which
+    is of all classes (that of one class is its sensitivity). Without an interval where resamples lack a class.
+    """
+    assert label is None or metric not in classification.MULTI_CLASS, f"{row} / {column}: {metric} is of all classes"
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores, classes, config = sources.scores(run), sources.params.run(run).class_map, sources.params.evaluate.bootstrap
+    if "class_logit_0" not in scores or (label or "COVID-19") not in classes:
+        return not_run(row, column, f"run {run} tells no {label or 'COVID-19'} apart")
+    found, target = classification.of_scores(scores)
+    positive = classes[label or "COVID-19"]
+    alone = classification.measure(metric, found, target, positive=positive)
+    if np.isnan(alone):
+        return not_run(row, column, f"{metric} is undefined for these {len(target)} images and decisions")
+    try:
+        bounds = classification.interval(metric, found, target, config, positive=positive)
+    except ValueError as error:
+        bounds, note = (alone, None, None), joined(note, f"no interval: {error}")
+    how = class_protocol(metric)
+    return measured(sources, row, column, run, bounds, how, n=len(target), paper=paper, scale=scale, note=note)
+
+
+def image_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    quantity: Quantity,
+    *,
+    select: Select = None,
+    paper: str = "",
+    scale: float = 1.0,
+    how: str = "mean over images",
+    note: str = "",
+) -> Cell:
+    """Mean of a quantity per image of the scores; images for which it is nan are left out, `n` counts the others."""
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores = _selected(sources.scores(run), select)
+    try:
+        values = np.asarray(quantity(scores) if callable(quantity) else scores[quantity], np.float64)
+    except KeyError as error:
+        return not_run(row, column, f"the scores of run {run} hold no {error.args[0]}")
+    values = values[~np.isnan(values)]
+    if not len(values) or not np.isfinite(values).all():
+        return not_run(row, column, f"{'an infinite value' if len(values) else 'no value'} for these test images")
+    found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
+    return measured(sources, row, column, run, found, how, n=len(values), paper=paper, scale=scale, note=note)
+
+
+def psnr_cell(
+    sources: Sources,
+    row: str,
+    column: str,
+    run: str,
+    errors: str,
+    *,
+    pooled: bool,
+    select: Select = None,
+    paper: str = "",
+    note: str = "",
+) -> Cell:
+    """PSNR (dB) from a column of MSE per image: that of the mean MSE, or the mean over images that have an error."""
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores = _selected(sources.scores(run), select)
+    if errors not in scores or not scores[errors].gt(0).any():
+        return not_run(row, column, f"the scores of run {run} hold no error in {errors}")
+    if not pooled:
+        perfect = int(scores[errors].eq(0).sum())
+        shown = {"select": select, "paper": paper, "how": "mean over images with MSE > 0"}
+        words = joined(note, f"{perfect} images without an error are left out" if perfect else "")
+        return image_cell(sources, row, column, run, lambda s: _psnr(s[errors]), **shown, note=words)
+    table = np.column_stack([scores[errors], np.ones(len(scores))])
+    config = sources.params.evaluate.bootstrap
+    found = bootstrap_ratio(table, lambda sums: quality.psnr(sums[..., 0] / sums[..., 1]), config)
+    return measured(sources, row, column, run, found, "from the pooled MSE", n=len(scores), paper=paper, note=note)
+
+
+def _psnr(errors: pd.Series) -> np.ndarray:
+    """nan for images without an error."""
+    return quality.psnr(errors.where(errors > 0))
+
+
+def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note: str = "") -> Cell:
+    """The training loss on the test images, pooled in batches of the run's size as the paper's mean loss is."""
+    reason = sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    config, scores = sources.params.run(run), sources.scores(run)
+    terms = [term.model_dump() for term in config.loss[task]]
+    try:
+        loss = protocols.batched_loss(scores, task, config.batch, terms)
+    except ValueError as error:
+        return not_run(row, column, str(error))
+    how = f"mean over batches of {config.batch} in file order"
+    words = [note, "a loss depends on its batches and has no correct counterpart"]
+    return Cell(
+        *(row, column, None, loss, None, how, ""),
+        n=len(scores),
+        run=run,
+        split=tested_on(sources, run),
+        seeds=SEEDS,
+        note=joined(*words),
+    )

@@ -1,0 +1,162 @@
+"""What tables and figures read: the index, the audit, architectures, and each run's scores, card and history.
+
+Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from covidqu.config.data import PX
+from covidqu.config.params import Params
+from covidqu.data.index import IMAGES, INDEX
+from covidqu.report.core.provenance import entries, overlay_of
+
+Made = TypeVar("Made")
+RUN_FILES = ("scores.parquet", "card.json")
+VALIDATION = "validation.parquet"
+
+
+class Sources:
+    """Files behind the report, each read once."""
+
+    def __init__(self, params: Params, data: Path, results: Path) -> None:
+        self.params, self.data, self.results = params, data, results
+        self.scores, self.card, self.explain = cache(self._scores), cache(self._card), cache(self._explain)
+        self.baseline, self.validation = cache(self._baseline), cache(self._validation)
+        self._made: dict[Callable[[Sources], Any], Any] = {}
+
+    def once(self, make: Callable[["Sources"], Made]) -> Made:
+        """`make(self)`, made at the first call: tables that show cells of other tables share them."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    @contextmanager
+    def without_intervals(self) -> Iterator[None]:
+        """Inside, cells are made without bounds: 0 resamples, for values of which only the mean is shown."""
+        whole = self.params
+        evaluate = whole.evaluate
+        bootstrap = evaluate.bootstrap.model_copy(update={"resamples": 0})
+        plain = evaluate.model_copy(update={"bootstrap": bootstrap})
+        self.params = whole.model_copy(update={"evaluate": plain})
+        try:
+            yield
+        finally:
+            self.params = whole
+
+    @cached_property
+    def index(self) -> pd.DataFrame | None:
+        """The index of the packed data."""
+        return self._frame(self.data / "packed" / INDEX)
+
+    @cached_property
+    def duplicates(self) -> pd.DataFrame | None:
+        """Pairs of exact and near duplicates."""
+        return self._frame(self.data / "audit" / "duplicates.parquet")
+
+    @cached_property
+    def splits(self) -> pd.DataFrame | None:
+        """Splits, row-aligned with the index."""
+        return self._frame(self.data / "split.parquet")
+
+    @cached_property
+    def audit(self) -> dict[str, Any] | None:
+        """Facts found by the audit."""
+        path = self.data / "audit" / "audit.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
+    def architectures(self) -> dict[str, Any] | None:
+        """Base run -> its network as configured, and as the paper has it: layers, shapes, parameters."""
+        path = self.results / "architectures.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
+    def cost(self) -> dict[str, Any] | None:
+        """What `cost` counted and measured: `versions`, and under `runs` base run -> its entry."""
+        path = self.results / "cost.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """(N, height, width) of the packed images, from the array's header."""
+        path = self.data / "packed" / IMAGES
+        return np.load(path, mmap_mode="r").shape if path.is_file() else None
+
+    def why_no_subset(self, subset: str) -> str | None:
+        """Why nothing can be said about a subset; None when its images are packed."""
+        if self.index is None:
+            return "the data are not packed"
+        return None if (self.index["subset"] == subset).any() else f"the {subset} subset is not in this archive"
+
+    def why_no_run(self, run: str) -> str | None:
+        """Why a run has no numbers; None when it has."""
+        return self._why_without(run, RUN_FILES)
+
+    def why_no_validation(self, run: str) -> str | None:
+        """Why a run has no numbers on Val images; None when it has."""
+        return self._why_without(run, (VALIDATION, "card.json"))
+
+    def _why_without(self, run: str, files: tuple[str, ...]) -> str | None:
+        if run not in self.params.resolved:
+            return f"run {run} is not in the parameters{self._why_optional(run)}"
+        missing = [name for name in files if not (self.folder(run) / name).is_file()]
+        return f"run {run} has no {' and no '.join(missing)}" if missing else None
+
+    def _why_optional(self, run: str) -> str:
+        overlay = overlay_of(run)
+        if overlay is None:
+            return ""
+        large = entries(run)["image_px"].value > PX
+        vain = f", up-sampled {PX} px originals add no information" if large else ""
+        return f": off by default{vain} ({overlay} switches it on)"
+
+    def why_no_baseline(self, name: str) -> str | None:
+        """Why a reference point has no numbers; None when it has."""
+        path = self.results / "baselines" / name / "scores.parquet"
+        return None if path.is_file() else f"baseline {name} has no scores.parquet"
+
+    def has_card(self, run: str) -> bool:
+        """Whether it is known how a run was trained, scored or not."""
+        return run in self.params.resolved and (self.folder(run) / "card.json").is_file()
+
+    def folder(self, run: str) -> Path:
+        """Where a run's scores, card and history lie."""
+        return self.results / "runs" / run
+
+    def _scores(self, run: str) -> pd.DataFrame:
+        """One row per test image; ask `why_no_run` first."""
+        return pd.read_parquet(self.folder(run) / "scores.parquet")
+
+    def _baseline(self, name: str) -> pd.DataFrame:
+        """One row per test image of a reference point; ask `why_no_baseline` first."""
+        return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
+
+    def _validation(self, run: str) -> pd.DataFrame | None:
+        """One row per Val image; None when `validate` was not run."""
+        return self._frame(self.folder(run) / VALIDATION)
+
+    def _card(self, run: str) -> dict[str, Any]:
+        """What was trained; ask `has_card` first."""
+        return json.loads((self.folder(run) / "card.json").read_text())
+
+    def _explain(self, run: str) -> pd.DataFrame | None:
+        """What the class head looks at, one row per test image; None when it was not asked."""
+        return self._frame(self.folder(run) / "explain.parquet")
+
+    def history(self, run: str) -> pd.DataFrame | None:
+        """One row per epoch; None when the run was not trained."""
+        path = self.folder(run) / "history.csv"
+        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        return history if len(history) else None
+
+    @staticmethod
+    def _frame(path: Path) -> pd.DataFrame | None:
+        return pd.read_parquet(path) if path.is_file() else None

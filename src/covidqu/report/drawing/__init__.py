@@ -1,0 +1,1 @@
+"""Figures: layouts and panels."""

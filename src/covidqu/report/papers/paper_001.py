@@ -1,0 +1,154 @@
+"""Tables of paper 001 (U-Net++ on EfficientNet-B3): hyper-parameters, test set, categories, training dynamics."""
+
+from covidqu.config.data import PX
+from covidqu.config.training import Run
+from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
+from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run
+from covidqu.report.core.sources import Sources
+
+RUN = "unetpp-b3"
+TASK = "infection"
+METRICS = {
+    "Dice Coefficient": "dice",
+    "IoU Score": "iou",
+    "Pixel Accuracy": "accuracy",
+    "Precision": "precision",
+    "Recall": "recall",
+    "F1-Score": "f1",
+}
+UNDEFINED = "undefined without an infected pixel: the paper's value is a convention; see the false positives below"
+
+A_SETTING = "a setting, not a measurement"
+
+
+def hyper_parameters(sources: Sources) -> list[Cell]:
+    """Table I beside the run's resolved settings."""
+    name = "unetpp-b3/table-1"
+    reason = None if RUN in sources.params.resolved else f"run {RUN} is not in the parameters"
+    values = _settings(None if reason else sources.params.run(RUN))
+    how = "" if reason else "settings of the run"
+    note = NOT_RUN + reason if reason else A_SETTING
+    run = "" if reason else RUN
+    return with_published(
+        name, [Cell(row, "Value", None, v, v, how, how, run=run, note=note) for row, v in values.items()]
+    )
+
+
+def _settings(run: Run | None) -> dict[str, Value]:
+    if run is None:
+        rows = ("Input size", "Batch size", "Learning rate", "Optimizer", "Loss function", "Epochs")
+        return dict.fromkeys((*rows, "Early stopping patience"))
+    terms = [f"{t.weight:g} x {t.kind}{_weighting(t)}" for t in run.loss.get(TASK, [])]
+    return {
+        "Input size": f"{run.image_px}x{run.image_px}",
+        "Batch size": run.batch,
+        "Learning rate": f"{run.optimizer.lr:g}",
+        "Optimizer": run.optimizer.kind,
+        "Loss function": " + ".join(terms),
+        "Epochs": run.epochs,
+        "Early stopping patience": "none" if run.patience is None else run.patience,
+        "Encoder weights": run.init,
+        "Encoder": getattr(run.model, "encoder", run.model.system),
+        "Augmentation": ", ".join(a.kind for a in run.augment) or "none",
+    }
+
+
+def _weighting(term: object) -> str:
+    weight = getattr(term, "pos_weight", 1.0)
+    return "" if weight == 1.0 else f" (pos_weight {weight})"
+
+
+def overall(sources: Sources) -> list[Cell]:
+    """Table II: batches of eight against pixels pooled over all test images; then COVID-19 only and false positives."""
+    name = "unetpp-b3/table-2"
+    cells = [
+        cell(sources, row, "Score", RUN, TASK, metric, paper="batch8_seq", correct="pooled_all")
+        for row, metric in METRICS.items()
+    ]
+    cells += [
+        cell(sources, row, "Score, COVID-19 pixels pooled", RUN, TASK, metric, correct="pooled_covid")
+        for row, metric in METRICS.items()
+        if metric not in ("accuracy", "f1")
+    ]
+    cells.append(
+        cell(sources, "Dice Coefficient", "Score, mean of COVID-19 images", RUN, TASK, "dice", correct="img_covid")
+    )
+    cells += false_positive_cells(sources, "healthy images", RUN, TASK)
+    return with_published(name, cells)
+
+
+def by_category(sources: Sources) -> list[Cell]:
+    """Table III: means over the images of a class; where nothing is infected, false positives instead of Dice."""
+    name = "unetpp-b3/table-3"
+    cells = []
+    for label in ("COVID-19", "Non-COVID", "Normal"):
+        cells.append(_samples(sources, label))
+        for column, metric in (("Dice", "dice"), ("IoU", "iou"), ("Recall", "recall")):
+            correct = "img_covid" if label == "COVID-19" else None
+            shown = {"paper": _category_protocol(metric), "correct": correct, "label": label}
+            note = "" if correct else UNDEFINED
+            cells.append(cell(sources, label, column, RUN, TASK, metric, **shown, note=note))
+    for label in ("Non-COVID", "Normal"):
+        cells += false_positive_cells(sources, label, RUN, TASK, label)
+    return with_published(name, cells)
+
+
+def _category_protocol(metric: str) -> str:
+    """Table III counts empty = empty as 1 for Dice and IoU (1.000), as 0 for recall (0.000)."""
+    return "img_all_e0" if metric == "recall" else "img_all_e1"
+
+
+def _samples(sources: Sources, label: str) -> Cell:
+    reason = sources.why_no_run(RUN)
+    if reason:
+        return not_run(label, "Samples", reason)
+    count = int((sources.scores(RUN)["label"] == label).sum())
+    how = "count of scored images"
+    return Cell(label, "Samples", None, count, count, how, how, n=count, run=RUN, split="Test")
+
+
+def dynamics(sources: Sources) -> list[Cell]:
+    """Section IV-C and the infected area of Section II."""
+    name = "unetpp-b3/text"
+    return with_published(name, [*_epochs(sources), _area(sources)])
+
+
+def _epochs(sources: Sources) -> list[Cell]:
+    rows = ("best epoch (validation)", "training Dice at best epoch", "validation Dice at best epoch")
+    rows = (*rows, "final learning rate")
+    history = sources.history(RUN) if RUN in sources.params.resolved else None
+    if history is None:
+        reason = sources.why_no_run(RUN) or f"run {RUN} has no history"
+        return [not_run(row, "value", reason) for row in rows]
+    best = history[history["best"] == 1].iloc[-1]
+    last = history.iloc[-1]
+    how = "mean over images with infection, training resolution"
+    gap = "the paper's mean over batches was not recorded"
+    found = (
+        (int(best["epoch"]), f"best validation Dice, {how}", gap),
+        (float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", gap),
+        (float(best[f"val_{TASK}_dice"]), how, gap),
+        (float(last["lr"]), "rate of the last epoch", f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}"),
+    )
+    split = ("Val", "Train", "Val", "")
+    return [
+        Cell(row, "value", None, None, v, "", p, run=RUN, split=s, seeds=SEEDS, note=note)
+        for row, (v, p, note), s in zip(rows, found, split, strict=True)
+    ]
+
+
+def _area(sources: Sources) -> Cell:
+    row = "infection area, typical fraction of image"
+    reason = sources.why_no_subset("infection")
+    if reason:
+        return not_run(row, "value", reason)
+    index = sources.index[sources.index["subset"] == "infection"]
+    share = index["infection_px"] / PX**2
+    infected = share[share > 0]
+    if infected.empty:
+        return not_run(row, "value", "no image is infected")
+    note = f"median {infected.median():.4f}; {(infected < 0.1).mean():.1%} of the infected images lie below 0.10"
+    how = ("mean over all images", "mean over images with infection")
+    return Cell(
+        row, "value", None, float(share.mean()), float(infected.mean()), *how, n=len(infected), split="all", note=note
+    )

@@ -1,0 +1,35 @@
+"""Tables of paper 002 (two-phase U-Net): lung and infection segmentation on the test images."""
+
+from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.measures import HEADLINE, cell, false_positive_cells, loss_cell
+from covidqu.report.core.sources import Sources
+
+LUNG_RUN = "unet-roi-lung"
+INFECTION_RUNS = ("unet-roi-infection", "unet-roi-infection-predicted")  # the paper's reading, then the deployable one
+METRICS = {"Mean Dice Score": "dice", "Mean IoU Score": "iou"}
+
+
+def lung(sources: Sources) -> list[Cell]:
+    """Table III: every image has a lung, so the paper's mean over images is the correct one too.
+
+    `img_covid` of lungs is the mean over images with an annotated lung.
+    """
+    cells = [loss_cell(sources, "Mean Loss", "Value", LUNG_RUN, "lung")]
+    for row, metric in METRICS.items():
+        cells.append(cell(sources, row, "Value", LUNG_RUN, "lung", metric, paper="img_all_e1", correct=HEADLINE))
+    return with_published("unet-roi/table-3", cells)
+
+
+def infection(sources: Sources) -> list[Cell]:
+    """Table IV with the annotated and with the predicted lung mask as region of interest."""
+    cells = []
+    for run, suffix in zip(INFECTION_RUNS, ("", ", ROI predicted"), strict=True):
+        note = f"ROI {sources.params.run(run).roi}" if run in sources.params.resolved else ""
+        column = f"Value{suffix}"
+        cells.append(loss_cell(sources, "Mean Loss", column, run, "infection", note))
+        for row, metric in METRICS.items():
+            cells.append(
+                cell(sources, row, column, run, "infection", metric, paper="img_all_e1", correct=HEADLINE, note=note)
+            )
+        cells += false_positive_cells(sources, "healthy images", run, "infection", None, suffix, note)
+    return with_published("unet-roi/table-4", cells)

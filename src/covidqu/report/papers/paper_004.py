@@ -1,0 +1,136 @@
+"""Tables of paper 004 (multi-task network with reconstruction): split, task combinations, area under the ROC curve.
+
+The paper's images are CT, ours are radiographs: COVID is COVID-19, non-COVID is Normal and Non-COVID together. Its Dice
+is that of Keras, most likely: probabilities, not masks, pooled over batches of four, and only 30 of its 100 test images
+have a mask. So the nearest number here is the soft Dice of batches of images with a mask; whether the paper's is that
+cannot be known. Dice is in percent, all else are fractions, as printed.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+
+from covidqu.evaluate import protocols
+from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell, not_run
+from covidqu.report.core.published import paper
+from covidqu.report.core.run_cells import SEEDS, class_protocol, tested_on
+from covidqu.report.core.sources import Sources
+from covidqu.report.papers.data_tables import COUNT, counted
+
+OURS = "recon-mtl-t123"
+EXPERIMENTS = {  # row of Table 2: run; the paper repeats its own system in each experiment
+    "Exp1: T1 & T2": "recon-mtl-t12",
+    "Exp1: T1 & T3": "recon-mtl-t13",
+    "Exp1: T2 & T3": "recon-mtl-t23",
+    "Exp1: T1 & T2 & T3 with 512 x 512": "recon-mtl-t123-512",
+    "Exp1: Ours (T1&T2&T3 256 x 256)": OURS,
+    "Exp2: Ours": OURS,
+    "Exp2: U-NET 512 x 512": "recon-mtl-unet-512",
+    "Exp2: U-NET 256 x 256": "recon-mtl-unet",
+    "Exp3: Ours": OURS,
+    "Exp3: CNN 8-layers": "recon-mtl-cnn8",
+}
+NO_MASK, NO_CLASS = ("recon-mtl-t13", "recon-mtl-cnn8"), ("recon-mtl-t12", "recon-mtl-unet", "recon-mtl-unet-512")
+RECONSTRUCTS = ("recon-mtl-t12", "recon-mtl-t13", "recon-mtl-t123-512", OURS)
+CLASS_METRICS = {"Acc": "accuracy", "Sens": "sensitivity", "Spec": "specificity", "AUC": "auc"}
+SPLITS = {"Train": "Train", "Validation": "Val", "Test": "Test"}
+GROUPS = {"Non-COVID": ("Normal", "Non-COVID"), "COVID": ("COVID-19",)}
+ANALOGUE = "radiographs of this data set; the paper counts CT images"
+PERCENT = 100.0
+SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 1 minus this Dice
+
+
+def split(sources: Sources) -> list[Cell]:
+    """Table 1 with our images: non-COVID is Normal and Non-COVID."""
+    cells = []
+    for row, part in SPLITS.items():
+        for column, labels in {**GROUPS, "Total": (None,)}.items():
+            cells.append(_count(sources, row, column, part, labels))
+    return with_published("recon-mtl/table-1", cells)
+
+
+def _count(sources: Sources, row: str, column: str, part: str, labels: tuple[str | None, ...]) -> Cell:
+    reason = sources.why_no_subset("infection")
+    if reason:
+        return not_run(row, column, reason)
+    number = sum(counted(sources.index, "infection", part, label) for label in labels)
+    note = ANALOGUE if column != "Non-COVID" else f"Normal and Non-COVID together; {ANALOGUE}"
+    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=part, note=note)
+
+
+def experiments(sources: Sources) -> list[Cell]:
+    """Table 2: all ten rows; a run stands in every row that the paper repeats it in."""
+    cells = []
+    for row, run in EXPERIMENTS.items():
+        if run not in NO_MASK:
+            cells += [_dice(sources, row, run), _dice_of_all(sources, row, run)]
+            for column, metric in (("healthy, share with a positive pixel", "any"), ("healthy, mean area", "area")):
+                cells.append(cell(sources, row, column, run, "infection", metric, correct="fp_healthy"))
+        if run not in NO_CLASS:
+            cells += [_class(sources, row, column, run) for column in CLASS_METRICS]
+        if run in RECONSTRUCTS:
+            how = "mean over images"
+            cells.append(image_cell(sources, row, "reconstruction MSE", run, "reconstruction_mse", how=how))
+    return with_published("recon-mtl/table-2", cells)
+
+
+def _class(sources: Sources, row: str, column: str, run: str) -> Cell:
+    """COVID-19 against the rest; the paper's number is made in the same way."""
+    metric = CLASS_METRICS[column]
+    return class_cell(sources, row, column, run, metric, paper=class_protocol(metric))
+
+
+def _dice(sources: Sources, row: str, run: str) -> Cell:
+    """In percent: soft Dice of batches of images with a mask, and the mean Dice of these images."""
+    found = cell(sources, row, "Dice", run, "infection", "dice", correct=HEADLINE, scale=PERCENT)
+    if not found.measured:
+        return found
+    soft, how = soft_dice(sources, run, protocols.select(HEADLINE, sources.scores(run), "infection"))
+    return replace(found, measured_paper=PERCENT * soft, protocol_paper=f"{how}, images with infection")
+
+
+def _dice_of_all(sources: Sources, row: str, run: str) -> Cell:
+    """The same over all test images, in case the paper's 100 images were meant."""
+    column, reason = "Dice, all images", sources.why_no_run(run)
+    if reason:
+        return not_run(row, column, reason)
+    scores = sources.scores(run)
+    if "infection_tp" not in scores:
+        return not_run(row, column, f"run {run} has no infection mask")
+    soft, how = soft_dice(sources, run, scores)
+    note = "half of the images have an empty mask, of which a batch of them scores about 0 unless it is blank"
+    return Cell(
+        *(row, column, None, PERCENT * soft, None, f"{how}, all images"),
+        n=len(scores),
+        run=run,
+        split=tested_on(sources, run),
+        seeds=SEEDS,
+        note=note,
+    )
+
+
+def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[float, str]:
+    """Soft Dice (smoothing 1) pooled in batches of the run's size in file order, and how it was made in words."""
+    batch = sources.params.run(run).batch
+    return 1.0 - protocols.batched_loss(scores, "infection", batch, SOFT), f"soft, mean over batches of {batch}"
+
+
+def prose(sources: Sources) -> list[Cell]:
+    """The area under the ROC curve; counts of CT patients and images are printed only."""
+    source, cells = paper("recon-mtl"), []
+    for row, column in source.tables["text"].cells():
+        reason = source.only("text", row)
+        if reason is None:
+            cells.append(class_cell(sources, row, column, OURS, "auc", paper=class_protocol("auc")))
+        else:
+            cells.append(not_run(row, column, reason))
+    return with_published("recon-mtl/text", cells)
+
+
+TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
+    "recon-mtl/table-1": split,
+    "recon-mtl/table-2": experiments,
+    "recon-mtl/text": prose,
+}

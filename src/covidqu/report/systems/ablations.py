@@ -1,0 +1,159 @@
+"""Table and figure `common/ablations`: what each part of the reference system brings, on Val images.
+
+Enters: validation.parquet of the pairs of runs in `params.ablations`; leaves: cells, a row per part, and one figure.
+A difference is the run with the part minus the run without it, paired over images.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from covidqu.evaluate.comparisons import wilcoxon
+from covidqu.evaluate.protocols import per_image
+from covidqu.evaluate.statistics import bootstrap_mean
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
+from covidqu.report.core.several_runs import class_difference, mask_difference, shared
+from covidqu.report.core.sources import Sources
+from covidqu.report.drawing.colours import BLUE, GREY
+from covidqu.report.systems.cross_system import COVID, NOT_GIVEN
+from covidqu.report.systems.headline_runs import headed
+from covidqu.report.systems.pairwise import p_cell
+
+WITH, WITHOUT = "infection Dice with", "infection Dice without"
+DICE, P = "infection Dice, difference", "infection Dice, Wilcoxon p"
+FALSE_INFECTION = "share of healthy images with more than 1 % positive, difference"
+LUNG, ACCURACY = "lung Dice, difference", "three-class accuracy, difference"
+MASKS = {  # column: task, measure, protocol
+    DICE: ("infection", "dice", HEADLINE),
+    FALSE_INFECTION: ("infection", "over_1_percent", "fp_healthy"),
+    LUNG: ("lung", "dice", HEADLINE),
+}
+Pair = tuple[str, str]  # the run with the part, the run without it
+
+
+def ablations(sources: Sources) -> list[Cell]:
+    """Rows are parts: Dice of both runs, then differences; "not run" where one of the two was not validated."""
+    return [cell for part, pair in sources.params.ablations.items() for cell in _row(sources, part, pair)]
+
+
+def _row(sources: Sources, part: str, pair: Pair) -> list[Cell]:
+    cells = [_mean(sources, part, column, run) for column, run in zip((WITH, WITHOUT), pair, strict=True)]
+    reason = sources.why_no_validation(pair[0]) or sources.why_no_validation(pair[1])
+    if reason:
+        return [*cells, *(not_run(part, column, reason) for column in (DICE, P, FALSE_INFECTION, LUNG, ACCURACY))]
+    differences = [_of_masks(sources, part, column, pair) for column in MASKS]
+    test = _test(sources, differences[0], pair)
+    return [*cells, differences[0], test, *differences[1:], _of_classes(sources, part, pair)]
+
+
+def _mean(sources: Sources, part: str, column: str, run: str) -> Cell:
+    reason, frame = sources.why_no_validation(run), sources.validation(run)
+    if reason or frame is None:
+        return not_run(part, column, str(reason))
+    values = per_image(HEADLINE, frame, "infection")["dice"].to_numpy()
+    if not len(values):
+        return not_run(part, column, "no validation image with infection")
+    found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
+    return _on_val(sources, part, column, run, found, HEADLINE, len(values), f"run {run}")
+
+
+def _of_masks(sources: Sources, part: str, column: str, pair: Pair) -> Cell:
+    task, metric, protocol = MASKS[column]
+    for run in pair:
+        if task not in sources.params.run(run).masks:
+            return Cell(part, column, note=f"{NOT_GIVEN}run {run} has no {task} mask")
+    try:
+        found, n = mask_difference(*_frames(sources, pair), task, metric, protocol, sources.params.evaluate.bootstrap)
+    except ValueError as error:
+        return not_run(part, column, str(error))
+    return _on_val(sources, part, column, pair[0], found, protocol, n, _note(sources, pair))
+
+
+def _test(sources: Sources, difference: Cell, pair: Pair) -> Cell:
+    """Wilcoxon's test of the images behind a difference of Dice."""
+    if not difference.measured:
+        return replace(difference, column=P)
+    with_it, without = (per_image(HEADLINE, frame, "infection")["dice"] for frame in _frames(sources, pair))
+    return p_cell(difference, P, wilcoxon(with_it.to_numpy(), without.to_numpy()), "Wilcoxon")
+
+
+def _of_classes(sources: Sources, part: str, pair: Pair) -> Cell:
+    for run in pair:
+        if len(set(sources.params.run(run).class_map.values())) != 3:
+            return Cell(part, ACCURACY, note=f"{NOT_GIVEN}run {run} does not tell three classes apart")
+    config, positive = sources.params.evaluate.bootstrap, sources.params.run(pair[0]).class_map[COVID]
+    try:
+        found, n = class_difference(*_frames(sources, pair), "accuracy", config, positive)
+    except ValueError as error:
+        return not_run(part, ACCURACY, str(error))
+    return _on_val(sources, part, ACCURACY, pair[0], found, class_protocol("accuracy"), n, _note(sources, pair))
+
+
+def _frames(sources: Sources, pair: Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Val images that both runs have, in the same order."""
+    found = [sources.validation(run) for run in pair]
+    assert found[0] is not None and found[1] is not None, f"{pair}: ask `why_no_validation` first"
+    return shared(found[0], found[1])
+
+
+def _on_val(sources: Sources, part: str, column: str, run: str, found: Found, how: str, n: int, note: str) -> Cell:
+    cell = measured(sources, part, column, run, found, how, n=n, note=note)
+    return replace(cell, split=f"{sources.params.run(run).split} Val")
+
+
+def _note(sources: Sources, pair: Pair) -> str:
+    configs = [(sources.params.run(run), other) for run, other in (pair, pair[::-1])]
+    same = any(config.epochs == 0 and config.init == other for config, other in configs)
+    return joined(f"{pair[0]} minus {pair[1]}, paired over images", "the same weights" if same else "")
+
+
+def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
+    """Differences with their intervals, a line per part, the largest gain of Dice on top.
+
+    A filled dot: the interval lies on one side of zero. ValueError when a run was not validated.
+    """
+    for run in sources.params.ablated:
+        reason = sources.why_no_validation(run)
+        if reason:
+            raise ValueError(f"{sources.folder(run)}: {reason}; run its `validate` step")
+    cells = {(cell.row, cell.column): cell for cell in sources.once(ablations)}
+    lost = [cell for (_, column), cell in cells.items() if column in (DICE, FALSE_INFECTION) and not cell.measured]
+    if lost:
+        raise ValueError(f"{sources.results}: no {lost[0].column} for '{lost[0].row}': {lost[0].note}")
+    parts = sorted(sources.params.ablations, key=lambda part: cells[part, DICE].measured_correct)
+    drawn = Figure(figsize=(11, 2.2 + 0.36 * len(parts)), layout="constrained")
+    left, right = drawn.subplots(1, 2, sharey=True)
+    for axes, column, images in ((left, DICE, "COVID-19"), (right, FALSE_INFECTION, "healthy")):
+        _dots(axes, [cells[part, column] for part in parts])
+        counts = sorted({cells[part, column].n for part in parts})
+        axes.set_title(f"{images} images, n = {' or '.join(map(str, counts))}", fontsize=10)
+    left.set_yticks(range(len(parts)), parts)
+    left.set_ylim(-0.6, len(parts) - 0.4)
+    left.set_xlabel("infection Dice, with minus without\n(right of zero: the part helps)")
+    right.set_xlabel(
+        "share of healthy images with more than 1 % positive,\nwith minus without (left of zero: it helps)"
+    )
+    share = sources.params.evaluate.bootstrap.confidence
+    words = f"{caption}; bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"
+    headed(drawn, sources, words, runs)
+    return drawn
+
+
+def _dots(axes: Axes, cells: list[Cell]) -> None:
+    value, low, high = np.array([(c.measured_correct, c.ci_low, c.ci_high) for c in cells], float).T
+    reach, places = np.maximum(np.stack([value - low, high - value]), 0), np.arange(len(cells))
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.errorbar(value, places, xerr=reach, color=BLUE, linestyle="none", linewidth=1.4, capsize=3)
+    clear = (low > 0) | (high < 0)
+    for chosen, inside in ((clear, BLUE), (~clear, "white")):
+        axes.plot(value[chosen], places[chosen], "o", color=BLUE, markerfacecolor=inside, markersize=7)
+    axes.grid(axis="y", visible=False)
+
+
+TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/ablations": ablations}

@@ -1,0 +1,43 @@
+"""The headline runs of `common/cross-system` in other tables and figures: their names and lines.
+
+Enters: sources; leaves: row -> run, how each is drawn, and the heading of a figure of them.
+"""
+
+from matplotlib.figure import Figure
+
+from covidqu.report.core import titles
+from covidqu.report.core.sources import Sources
+from covidqu.report.drawing.colours import BLACK, BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, PURPLE
+from covidqu.report.drawing.panels import wrapped
+from covidqu.report.systems.cross_system import ROWS
+
+HEADLINE_RUNS = {row: run for row, (run, _) in ROWS.items()}
+DRAWN_AS = dict(  # row: colour, marker and line, told apart without colours, too
+    zip(
+        HEADLINE_RUNS,
+        zip(
+            (BLUE, ORANGE, GREEN, LIGHT_BLUE, PURPLE, GREY, BLACK),
+            ("o", "s", "^", "D", "v", "P", "*"),
+            ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (8, 2))),
+            strict=True,
+        ),
+        strict=True,
+    )
+)
+
+
+def require(sources: Sources) -> None:
+    """ValueError when one of these runs has no scores."""
+    for run in HEADLINE_RUNS.values():
+        reason = sources.why_no_run(run)
+        if reason:
+            raise ValueError(f"{sources.folder(run)}: {reason}; run its `score` step")
+
+
+def headed(drawn: Figure, sources: Sources, caption: str, runs: list[str]) -> None:
+    """A title, and below the figure how these many runs differ from the full ones: too long to stand above it."""
+    changed = titles.deviation_texts(sources, runs)
+    words = f"{caption} - REDUCED OR CHANGED RUNS, listed below" if changed else caption
+    drawn.suptitle(wrapped(titles.with_deviations(sources, words, []), 115), fontsize=11)
+    if changed:
+        drawn.supxlabel(wrapped(" - ".join(changed), 220), x=0.01, ha="left", fontsize=6.5, color=GREY)

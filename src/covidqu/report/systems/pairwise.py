@@ -1,0 +1,157 @@
+"""Table `common/pairwise`: every pair of headline runs on the same test images, with paired intervals and tests.
+
+Enters: scores of runs; leaves: cells, a row per pair. Each question is one family of tests over all pairs that can be
+asked it, and its p values are adjusted within the family (Holm).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from covidqu.evaluate import comparisons
+from covidqu.evaluate.protocols import per_image
+from covidqu.evaluate.statistics import bootstrap_difference
+from covidqu.report.core.cells import NOT_RUN, Cell, Value
+from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
+from covidqu.report.core.several_runs import difference_cell, on_shared_images
+from covidqu.report.core.sources import Sources
+from covidqu.report.systems.cross_system import ACCURACY, AUC, COVID, covid_against_rest
+from covidqu.report.systems.headline_runs import HEADLINE_RUNS
+
+FALSE_INFECTION = "share of other images with false infection"
+SMALLEST = 1e-4  # p values below it are printed as such
+
+
+@dataclass(frozen=True)
+class Question:
+    """One family: what is compared, by which test; `asked` gives the difference and p, ValueError if it cannot."""
+
+    what: str
+    test: str
+    asked: Callable[[Sources, str, str, str], tuple[Cell, float]]
+    of_class: bool = False
+
+
+def pairwise(sources: Sources) -> list[Cell]:
+    """Differences of the first run minus the second, p values, and p values adjusted for all pairs."""
+    return [cell for question in QUESTIONS for cell in _family(sources, question)]
+
+
+def _family(sources: Sources, question: Question) -> list[Cell]:
+    pairs = [pair for pair in combinations(HEADLINE_RUNS.items(), 2) if not question.of_class or _heads(sources, *pair)]
+    cells: list[Cell] = []
+    tested: list[tuple[Cell, float]] = []
+    for (row_a, run_a), (row_b, run_b) in pairs:
+        row, column = f"{row_a} minus {row_b}", f"{question.what}, difference"
+        reason = sources.why_no_run(run_a) or sources.why_no_run(run_b)
+        try:
+            if reason:
+                raise ValueError(reason)
+            tested.append(question.asked(sources, row, run_a, run_b))
+        except ValueError as error:
+            names = (column, f"{question.what}, {question.test} p", f"{question.what}, Holm p")
+            cells += [not_run(row, name, str(error)) for name in names]
+    adjusted = comparisons.holm([p for _, p in tested])
+    for (difference, p), holm in zip(tested, adjusted, strict=True):
+        family = f"adjusted for {len(tested)} pairs" if len(tested) > 1 else "one pair: nothing to adjust for"
+        cells += [
+            difference,
+            p_cell(difference, f"{question.what}, {question.test} p", p, question.test),
+            p_cell(difference, f"{question.what}, Holm p", holm, f"{question.test}, {family}"),
+        ]
+    return cells
+
+
+def _heads(sources: Sources, *pair: tuple[str, str]) -> bool:
+    """Whether both runs of a pair tell COVID-19 apart, as far as the parameters know."""
+    runs = [run for _, run in pair if run in sources.params.resolved]
+    return all(COVID in sources.params.run(run).class_map for run in runs)
+
+
+def p_cell(difference: Cell, column: str, p: float, how: str) -> Cell:
+    """p of the test `how` beside the difference that was tested."""
+    shown: Value = p if p >= SMALLEST else f"< {SMALLEST:.4f}"
+    return replace(
+        difference, column=column, measured_correct=shown, protocol_correct=how, ci_low=None, ci_high=None, note=""
+    )
+
+
+def _dice(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+    return _of_masks(sources, row, "infection Dice, difference", (run_a, run_b), HEADLINE, "dice")
+
+
+def _false_infection(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+    return _of_masks(sources, row, f"{FALSE_INFECTION}, difference", (run_a, run_b), "fp_healthy", "any")
+
+
+def _of_masks(
+    sources: Sources, row: str, column: str, runs: tuple[str, str], protocol: str, metric: str
+) -> tuple[Cell, float]:
+    """Wilcoxon's test of a measure per image, McNemar's of one that is 0 or 1."""
+    difference = difference_cell(sources, row, column, *runs, "infection", metric, protocol)
+    a, b = (per_image(protocol, scores, "infection")[metric] for scores in on_shared_images(sources, *runs))
+    if not difference.measured:
+        raise ValueError(difference.note.removeprefix(NOT_RUN))
+    if metric != "any":
+        return difference, comparisons.wilcoxon(a.to_numpy(), b.to_numpy())
+    found = comparisons.mcnemar(a.to_numpy() > 0, b.to_numpy() > 0)
+    return replace(difference, note=joined(difference.note, _discordant(found, "painted"))), found.p
+
+
+def _discordant(found: comparisons.McNemar, what: str) -> str:
+    kind = "exact" if found.exact else "continuity-corrected"
+    return f"{what} by the first alone: {found.only_a} images, by the second alone: {found.only_b} ({kind} test)"
+
+
+def _decisions(
+    sources: Sources, run_a: str, run_b: str
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], str]:
+    """Truth, (log-odds, decision) of each run, and which images: those whose label both heads were taught."""
+    maps = [sources.params.run(run).class_map for run in (run_a, run_b)]
+    known = [label for label in maps[0] if label in maps[1]]
+    frames = [scores[scores["label"].isin(known)] for scores in on_shared_images(sources, run_a, run_b)]
+    (truth, *first), (_, *second) = (
+        covid_against_rest(scores, labels[COVID]) for scores, labels in zip(frames, maps, strict=True)
+    )
+    if not len(truth):
+        raise ValueError("no test image that both heads know")
+    return truth, tuple(first), tuple(second), f"{' and '.join(sorted(known))} images, which both heads know"
+
+
+def _accuracy(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+    truth, (_, a), (_, b), images = _decisions(sources, run_a, run_b)
+    right = a == truth, b == truth
+    config = sources.params.evaluate.bootstrap
+    difference = bootstrap_difference(*(r.astype(float) for r in right), config)
+    found = comparisons.mcnemar(*right)
+    words = joined(images, _discordant(found, "right"))
+    shown = difference, class_protocol("accuracy"), len(truth), words
+    return _class_cell(sources, row, f"{ACCURACY}, difference", (run_a, run_b), *shown), found.p
+
+
+def _auc(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+    truth, (a, _), (b, _), images = _decisions(sources, run_a, run_b)
+    found = comparisons.delong(a, b, truth)
+    difference = found.interval(sources.params.evaluate.bootstrap.confidence)
+    words = joined(images, "interval of DeLong")
+    shown = difference, class_protocol("auc"), len(truth), words
+    return _class_cell(sources, row, f"{AUC}, difference", (run_a, run_b), *shown), found.p
+
+
+def _class_cell(
+    sources: Sources, row: str, column: str, runs: tuple[str, str], found: Found, how: str, n: int, words: str
+) -> Cell:
+    note = joined(f"{runs[0]} minus {runs[1]}, paired over images", words)
+    return measured(sources, row, column, runs[0], found, how, n=n, note=note)
+
+
+QUESTIONS = (
+    Question("infection Dice", "Wilcoxon", _dice),
+    Question(FALSE_INFECTION, "McNemar", _false_infection),
+    Question(ACCURACY, "McNemar", _accuracy, of_class=True),
+    Question(AUC, "DeLong", _auc, of_class=True),
+)
+TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/pairwise": pairwise}
