@@ -21,7 +21,7 @@ from covidqu.report.core.sources import Sources
 
 RUNS = ("swin-dual-infection", "recon-mtl-t123", "unetpp-b3")
 FEW = {"Train": (2, 1, 1), "Val": (1, 1, 1)}
-MISSED = 1  # place of the infected image that stays blank, as three of the healthy ones do
+MISSED = 1  # place of the infected image that stays blank, as three of the others do
 
 
 def build(folder: Path) -> Params:
@@ -66,18 +66,18 @@ def _duplicates(folder: Path, earlier: str, test: str) -> None:
 
 
 def _predictions(path: Path, params: Params, run: str, seed: int, rows: np.ndarray) -> None:
-    """Annotations moved and roughened; healthy images get blobs."""
+    """Annotations moved and roughened; images without annotated infection get blobs."""
     data, config = open_packed(path.parents[3] / "data" / "packed"), params.run(run)
     rng = np.random.default_rng(seed)
     arrays: dict[str, Any] = {"row": rows.astype(np.int32)}
     for task in config.masks:
         bits = (data.lung_masks if task == "lung" else data.infection_masks)[rows]
         logits = np.stack([_rough(rng, mask, 3 + 5 * seed) for mask in unpack_mask(bits)])
-        healthy = np.flatnonzero(~unpack_mask(bits).any((1, 2)))
-        if len(healthy):
-            logits[[*healthy[:5], MISSED]] = -5
-            logits[healthy[3], 100:130, 90:120] = 4  # 900 false pixels, 1.4 % of the image
-            logits[healthy[4], 100:120, 90:110] = 4  # 400, 0.6 %
+        others = np.flatnonzero(~unpack_mask(bits).any((1, 2)))
+        if len(others):
+            logits[[*others[:5], MISSED]] = -5
+            logits[others[3], 100:130, 90:120] = 4  # 900 false pixels, 1.4 % of the image
+            logits[others[4], 100:120, 90:110] = 4  # 400, 0.6 %
         arrays[f"{task}_logits"] = logits
     labels = data.index["label"].to_numpy()[rows]
     if "class" in config.tasks:

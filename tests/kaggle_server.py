@@ -16,7 +16,7 @@ CUT = 1 << 16
 
 @dataclass(frozen=True)
 class Answer:
-    """How one request for the file is answered; the default is what a healthy server does."""
+    """How one request for the file is answered; the default is what a sound server does."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

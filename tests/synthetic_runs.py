@@ -28,7 +28,7 @@ def settings(optional: bool = False, **changes: Any) -> Params:
 
 
 def scores(tasks: tuple[str, ...], seed: int, classes: dict[str, int] | None = None, px: int = 256) -> pd.DataFrame:
-    """24 test images in file order; three healthy ones have false infection. `classes`: label -> class of the head."""
+    """24 test images in file order; three of them have false infection. `classes`: label -> class of the head."""
     rng = np.random.default_rng(seed)
     n = len(LABELS)
     frame = pd.DataFrame(

@@ -76,20 +76,22 @@ def test_gating_blanks_masks_by_the_predicted_class() -> None:
 
 
 def test_false_infection_with_and_without_the_gate(sources: Sources) -> None:
-    built, s = build(sources, "audit/000-fp-healthy"), scores_of(PARAMS, "swin-dual-infection")
-    healthy, called = s["label"] != "COVID-19", s.filter(like="class_logit").to_numpy().argmax(axis=1) == 2
-    painted = (s["infection_fp"] > 0) & healthy
+    built, s = build(sources, "audit/000-false-infection"), scores_of(PARAMS, "swin-dual-infection")
+    others, called = s["label"] != "COVID-19", s.filter(like="class_logit").to_numpy().argmax(axis=1) == 2
+    painted = (s["infection_fp"] > 0) & others
     column = "share with a positive pixel"
-    assert cell(built, "healthy images", column).measured_correct == pytest.approx(painted.sum() / healthy.sum())
-    kept = cell(built, "healthy images, gated by the predicted class", column)
-    assert kept.measured_correct == pytest.approx((painted & called).sum() / healthy.sum())
+    assert cell(built, "images without annotated infection", column).measured_correct == pytest.approx(
+        painted.sum() / others.sum()
+    )
+    kept = cell(built, "images without annotated infection, gated by the predicted class", column)
+    assert kept.measured_correct == pytest.approx((painted & called).sum() / others.sum())
     assert "the paper does no such thing" in kept.note
     plain, cut = (cell(built, row, "infection Dice") for row in ("COVID-19", "COVID-19, gated by the predicted class"))
     assert cut.measured_correct < plain.measured_correct, "a missed image loses its mask"
 
 
-def test_what_the_printed_dice_of_healthy_images_implies(sources: Sources) -> None:
-    built, s = build(sources, "audit/000-fp-healthy"), scores_of(PARAMS, "swin-dual-infection")
+def test_what_the_printed_dice_of_empty_masks_implies(sources: Sources) -> None:
+    built, s = build(sources, "audit/000-false-infection"), scores_of(PARAMS, "swin-dual-infection")
     area = "harmonic mean of P + 1, pixels"
     normal = cell(built, "Normal: printed I.Dice", area)
     painted = s.loc[s["label"] == "Normal", "infection_fp"].to_numpy(float)

@@ -112,19 +112,19 @@ def test_empty_scores_what_blank_masks_are_worth(plain: Path) -> None:
     assert dice(scores, "img_all_e1") == pytest.approx(16 / 24)
     assert dice(scores, "img_smooth1") == pytest.approx((16 + 8 / (6400 + 1)) / 24)
     assert dice(scores, "batch8_seq") == 0, "each batch of eight has an infected image"
-    assert protocols.summary("fp_healthy", scores, "infection")["any"] == 0
+    assert protocols.summary("fp_empty", scores, "infection")["any"] == 0
     assert scores["infection_bce"].isna().all() and (scores["infection_soft_prediction"] == 0).all()
 
 
 def test_lungs_score_what_their_share_is_worth(plain: Path) -> None:
-    """Half of the lung is infected: Dice 2/3, IoU 1/2; healthy images are painted over their whole lung."""
+    """Half of the lung is infected: Dice 2/3, IoU 1/2; all others are painted over their whole lung."""
     scores, _ = run(plain, Trivial(kind="lungs", also_px=[224]))
     assert dice(scores, "img_covid") == dice(scores, "pooled_covid") == pytest.approx(2 / 3)
     assert protocols.summary("img_covid", scores, "infection")["iou"] == pytest.approx(1 / 2)
     assert dice(scores, "img_all_e1") == pytest.approx(8 * 2 / 3 / 24)
     assert dice(scores, "pooled_all") == pytest.approx(2 * 8 * 6400 / (24 * 12800 + 8 * 6400))
-    healthy = protocols.summary("fp_healthy", scores, "infection")
-    assert healthy["area_of_lung"] == 1 and healthy["area"] == pytest.approx(12800 / 65536)
+    others = protocols.summary("fp_empty", scores, "infection")
+    assert others["area_of_lung"] == 1 and others["area"] == pytest.approx(12800 / 65536)
     assert np.allclose(scores["infection_soft_intersection"], scores["infection_tp"])
     there = scores[scores["label"] == "COVID-19"]
     assert np.allclose(there["infection_tp_at_224"], 6400 * (224 / 256) ** 2, rtol=0.03)  # a row of 35 more or less

@@ -178,9 +178,9 @@ def test_image_cell(sources: Sources) -> None:
     def accuracy(s: pd.DataFrame) -> pd.Series:
         return (s["infection_tp_at_224"] + s["infection_tn_at_224"]) / 224**2
 
-    healthy = image_cell(sources, "r", "c", "net", accuracy, select=lambda s: s["label"] != "COVID-19")
-    assert healthy.n == 30
-    assert healthy.measured_correct == pytest.approx(1 - scores["infection_fp_at_224"][30:].mean() / 224**2)
+    others = image_cell(sources, "r", "c", "net", accuracy, select=lambda s: s["label"] != "COVID-19")
+    assert others.n == 30
+    assert others.measured_correct == pytest.approx(1 - scores["infection_fp_at_224"][30:].mean() / 224**2)
 
 
 def test_image_cell_says_why_it_is_empty(sources: Sources) -> None:

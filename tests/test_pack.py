@@ -43,7 +43,7 @@ def box(height: int) -> np.ndarray:
 
 @pytest.fixture
 def entries() -> Entries:
-    """A sound archive: three COVID-19 images of Train, one healthy image of Test without infection mask."""
+    """A sound archive: three COVID-19 images of Train, one Normal image of Test without infection mask."""
     files = {}
     for number in (10, 2, 1):
         files[f"{COVID}/images/covid_{number}.png"] = png(picture(number))
@@ -165,7 +165,7 @@ def test_perceptual_hash_bears_brightness_not_another_image() -> None:
     assert distance(smooth, smooth + np.uint8(20)) <= 4 < distance(smooth, other)
 
 
-def test_schema_refuses_infection_in_a_healthy_image(packed: Path) -> None:
+def test_schema_refuses_infection_in_a_normal_image(packed: Path) -> None:
     index = open_packed(packed).index.copy()
     index.loc[index["label"] == "Normal", "infection_px"] = np.int32(5)
     with pytest.raises(pandera.errors.SchemaError, match="infection only in COVID-19"):
@@ -205,7 +205,11 @@ BAD_PIXELS = {
     "huge": (IMAGE, bytes(2 << 20), "entry larger than 1048576 bytes"),
     "grey mask": (f"{COVID}/lung masks/covid_2.png", png(box(9) // 2), "mask with values other than 0 and 255"),
     "mask of 0 and 1": (f"{COVID}/infection masks/covid_2.png", png(box(9) // 255), "values other than 0 and 255"),
-    "healthy infection": (f"{NORMAL}/infection masks/Normal (3).png", png(box(1)), "Normal image is not empty"),
+    "infection of a Normal image": (
+        f"{NORMAL}/infection masks/Normal (3).png",
+        png(box(1)),
+        "Normal image is not empty",
+    ),
     "mask without image": (f"{COVID}/lung masks/covid_7.png", png(box(1)), "mask without image"),
     "no class": (f"{TREE}/Train/covid_2.png", png(picture(2)), "image without class"),
     "no class, kind folder": (f"{TREE}/Train/images/covid_2.png", png(picture(2)), "image without class"),

@@ -37,7 +37,13 @@ TABLES = (
     "common/protocols",
     "swin-dual/table-1",
 )
-TABLES += ("swin-dual/table-5", "unetpp-b3/table-1", "unetpp-b3/table-2", "recon-mtl/table-2", "audit/000-fp-healthy")
+TABLES += (
+    "swin-dual/table-5",
+    "unetpp-b3/table-1",
+    "unetpp-b3/table-2",
+    "recon-mtl/table-2",
+    "audit/000-false-infection",
+)
 FILES = [item.file for group in pages().values() for item in group]
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 Made = tuple[Params, Path, Path]

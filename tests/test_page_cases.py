@@ -201,10 +201,10 @@ def test_each_filter_counts_what_pandas_counts(html: Path, opened: Open, scores:
     page.get_by_label("Annotated infection, to").fill("8")
     matching(page, f"{(area <= 8).sum()} of 17 images")
     page.get_by_role("button", name="Reset").click()
-    healthy, wrong = frame["annotated"] == 0, frame["infection_fp"]
+    others, wrong = frame["annotated"] == 0, frame["infection_fp"]
     for value, rows in {"any": wrong > 0, "over": wrong > 655.36, "blank": wrong == 0}.items():
-        page.locator("[name=healthy]").select_option(value)
-        matching(page, f"{(healthy & rows).sum()} of 17 images")
+        page.locator("[name=unannotated]").select_option(value)
+        matching(page, f"{(others & rows).sum()} of 17 images")
     page.get_by_role("button", name="Reset").click()
     page.locator("[name=near]").select_option("only")
     matching(page, "2 of 17 images")

@@ -65,7 +65,7 @@ def test_overall_numbers_weight_images_not_classes(sources: Sources) -> None:
     assert overall.n == 24, "the table says how many images it is from, not how many the paper had"
 
 
-def test_healthy_images_have_false_positives_instead_of_a_dice(table_5: Table) -> None:
+def test_images_without_infection_have_false_positives_instead_of_a_dice(table_5: Table) -> None:
     s = scores_of(PARAMS, "swin-dual-infection")
     painted = s.loc[s["label"] == "Normal", "infection_fp"].to_numpy(float)
     found = cell(table_5, "Normal", "I.Dice")

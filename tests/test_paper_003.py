@@ -180,7 +180,7 @@ def test_accuracy_errors_and_ssim_are_split_by_class(full: Sources, params: Para
         return 1 - (f[f"infection_fp_at_{PX}"] + f[f"infection_fn_at_{PX}"]).to_numpy() / PX**2
 
     row = "Simple Multi-Task Model"
-    for suffix, chosen in (("", HEAD), (", infected", COVID), (", healthy", NORMAL)):
+    for suffix, chosen in (("", HEAD), (", infected", COVID), (", Normal", NORMAL)):
         for column, value in (
             ("Acc", lambda f: 100 * accuracy(f)),
             ("MSE, thresholded", lambda f: 1 - accuracy(f)),
@@ -204,23 +204,23 @@ def test_psnr_of_the_mean_error_and_over_images_that_have_one(full: Sources, par
     assert found.measured_correct == pytest.approx(np.mean(pooled))
     assert found.measured_paper == pytest.approx(np.mean(each)) != pytest.approx(found.measured_correct)
     assert "2 perfect images" in found.note
-    hard = cell(full, "table-3", "Proposed Model", "PSNR, thresholded, healthy")
+    hard = cell(full, "table-3", "Proposed Model", "PSNR, thresholded, Normal")
     assert hard.n == 2 and "5 perfect images" in hard.note
 
 
 def test_an_interval_without_a_bound_is_left_out(params: Params, tmp_path: Path) -> None:
     frame = scores(1)
-    frame.loc[20:23, f"infection_mse_at_{PX}"] = 0.0  # resamples of the healthy may hold no error
+    frame.loc[20:23, f"infection_mse_at_{PX}"] = 0.0  # resamples of Normal images may hold no error
     write_run(tmp_path, params, RUN, frame)
-    found = cell(Sources(params, tmp_path, tmp_path), "table-3", "Proposed Model", "PSNR, healthy")
+    found = cell(Sources(params, tmp_path, tmp_path), "table-3", "Proposed Model", "PSNR, Normal")
     assert (found.measured_correct, found.ci_low) == (pytest.approx(-10 * np.log10(0.002 / 7)), None)
     assert found.ci_high is None and "no interval" in found.note
 
 
-def test_healthy_images_are_shares_of_blanks(full: Sources) -> None:
-    blank = cell(full, "table-3", "Proposed Model", "Dice, healthy")
+def test_images_without_infection_are_shares_of_blanks(full: Sources) -> None:
+    blank = cell(full, "table-3", "Proposed Model", "Dice, Normal")
     assert (blank.measured_paper, blank.measured_correct) == (pytest.approx(500 / 7), None)
-    painted = cell(full, "table-3", "Proposed Model", "healthy, share with a positive pixel")
+    painted = cell(full, "table-3", "Proposed Model", "Normal, share with a positive pixel")
     assert painted.measured_correct == pytest.approx(200 / 7)
 
 

@@ -31,7 +31,7 @@ def from_masks(predictions: np.ndarray, truths: np.ndarray) -> pd.DataFrame:
 
 
 def test_all_protocols_are_there() -> None:
-    wanted = "img_covid pooled_covid pooled_all fp_healthy img_smooth1 batch8_seq img_all_e1 img_all_e0"
+    wanted = "img_covid pooled_covid pooled_all fp_empty img_smooth1 batch8_seq img_all_e1 img_all_e0"
     assert list(protocols.PROTOCOLS) == wanted.split()
     assert all(p.empty_masks for p in protocols.PROTOCOLS.values())
 
@@ -88,18 +88,18 @@ def test_four_cases_pooled() -> None:
 
 
 def test_four_cases_of_false_positives() -> None:
-    values = protocols.per_image("fp_healthy", frame([*CASES, (0, 1, 0, 99)]), TASK)
+    values = protocols.per_image("fp_empty", frame([*CASES, (0, 1, 0, 99)]), TASK)
     assert list(values.index) == [2, 3, 4]
     np.testing.assert_allclose(values["any"], [1, 0, 1])
     np.testing.assert_allclose(values["over_1_percent"], [1, 0, 0])  # exactly 1 % is not above 1 %
     np.testing.assert_allclose(values["area"], [0.04, 0, 0.01])
     np.testing.assert_allclose(values["area_of_lung"], [0.1, 0, 0.025])
-    found = protocols.summary("fp_healthy", frame([*CASES, (0, 1, 0, 99)]), TASK)
+    found = protocols.summary("fp_empty", frame([*CASES, (0, 1, 0, 99)]), TASK)
     assert found["n"] == 3
     assert found["any"] == pytest.approx(2 / 3)
     assert found["area_median"] == pytest.approx(0.01)
     assert found["area_of_lung_median"] == pytest.approx(0.025)
-    assert np.isnan(protocols.per_image("fp_healthy", frame(CASES, lung=0), TASK)["area_of_lung"]).all()
+    assert np.isnan(protocols.per_image("fp_empty", frame(CASES, lung=0), TASK)["area_of_lung"]).all()
 
 
 def test_four_cases_in_batches() -> None:
@@ -119,7 +119,7 @@ def test_four_cases_in_batches() -> None:
 
 
 def test_batches_of_the_whole_test_set() -> None:
-    """583 COVID-19 images then 583 blank healthy ones: 73 batches with infection, 73 without (paper 001, Table II)."""
+    """583 COVID-19 images then 583 blank others: 73 batches with infection, 73 without (paper 001, Table II)."""
     scores = frame([NORMAL] * 583 + [EMPTY] * 583)
     values = protocols.per_batch(scores, TASK, batch=8)
     assert len(values) == 146
@@ -128,7 +128,7 @@ def test_batches_of_the_whole_test_set() -> None:
     found = protocols.summary("batch8_seq", scores, TASK)
     assert found["dice"] == pytest.approx((73 * 60 / 90 + 73) / 146)
     assert found["f1"] == pytest.approx(60 / 90 / 2)
-    scores.loc[[600, 700, 1165], [f"{TASK}_fp", f"{TASK}_tn"]] = [1, 99]  # three batches of the healthy half
+    scores.loc[[600, 700, 1165], [f"{TASK}_fp", f"{TASK}_tn"]] = [1, 99]  # three batches of the half without infection
     assert protocols.summary("batch8_seq", scores, TASK)["dice"] == pytest.approx((73 * 60 / 90 + 70) / 146)
 
 
@@ -136,7 +136,7 @@ def test_lungs_have_one_natural_protocol() -> None:
     scores = frame([NORMAL, MISS], task="lung")
     assert protocols.summary("img_covid", scores, "lung") == protocols.summary("img_all_e1", scores, "lung")
     with pytest.raises(ValueError, match="none of 2 images qualifies"):
-        protocols.summary("fp_healthy", scores, "lung")
+        protocols.summary("fp_empty", scores, "lung")
 
 
 def test_misuse_is_named() -> None:
@@ -275,4 +275,4 @@ def test_reference_points_on_the_real_test_images(covidqu_data: Path) -> None:
     assert found["dice"] == pytest.approx(0.646, abs=5e-4)
     assert found["recall"] == 1  # no infection lies outside the lung
     assert protocols.summary("batch8_seq", whole, TASK)["recall"] == 73 / 146
-    assert protocols.summary("fp_healthy", whole, TASK)["any"] == 1
+    assert protocols.summary("fp_empty", whole, TASK)["any"] == 1

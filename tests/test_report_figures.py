@@ -86,8 +86,8 @@ def test_curves_follow_the_history(params: Params, folders: tuple[Path, Path], t
 def test_cases_are_quantiles_of_area_and_first_by_id() -> None:
     area = [10, 500, 20, 30, 40, 50, 60, 70, 80, 90, 100]
     frame = pd.DataFrame({"subset": "infection", "split": "Test", "label": "COVID-19", "infection_px": area})
-    healthy = pd.DataFrame({"subset": "infection", "split": "Test", "label": ["Normal", "Normal", "Non-COVID"]})
-    index = pd.concat([frame, healthy.assign(infection_px=0)], ignore_index=True)
+    others = pd.DataFrame({"subset": "infection", "split": "Test", "label": ["Normal", "Normal", "Non-COVID"]})
+    index = pd.concat([frame, others.assign(infection_px=0)], ignore_index=True)
     index["id"] = [f"c{i:02}" for i in range(11)] + ["n2", "n1", "x1"]
     chosen = cases(index, 4)
     assert [row for _, row in chosen] == [10, 2, 12, 13]  # 100 px, 20 px, first Normal, first Non-COVID

@@ -155,7 +155,9 @@ def test_numbers_of_paper_001_follow_their_protocols(params: Params, full: tuple
     normal = cell(build(sources, "unetpp-b3/table-3"), "Normal", "Dice")
     assert normal.measured_paper == pytest.approx(5 / 6)  # one of six is not blank
     assert normal.measured_correct is None and "undefined" in normal.note
-    share = cell(build(sources, "unetpp-b3/table-2"), "healthy images", "share with a positive pixel")
+    share = cell(
+        build(sources, "unetpp-b3/table-2"), "images without annotated infection", "share with a positive pixel"
+    )
     assert share.measured_correct == pytest.approx(3 / 12)
 
 
@@ -203,7 +205,8 @@ def test_facts_of_the_audit_stand_beside_the_printed_counts(params: Params, full
     text_area = cell(
         build(Sources(params, *full), "unetpp-b3/text"), "infection area, typical fraction of image", "value"
     )
-    areas = [6000, 7000, 8000] * 2 + [6000] * 2 + [6000, 7000] * 2  # Train, Val, Test; as many images are healthy
+    # Train, Val, Test; as many images are without infection
+    areas = [6000, 7000, 8000] * 2 + [6000] * 2 + [6000, 7000] * 2
     assert text_area.measured_correct == pytest.approx(np.mean(areas) / PX)
     assert text_area.measured_paper == pytest.approx(np.mean(areas) / PX / 2)
 

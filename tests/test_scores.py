@@ -139,16 +139,16 @@ def test_metrics_are_those_of_the_protocols(folder: Path, tmp_path: Path) -> Non
     assert infection["img_covid_dice_sd"] == pytest.approx(dice.std())
     assert infection["img_covid_n_no_near_duplicate"] == 2
     assert infection["img_covid_dice_no_near_duplicate"] == pytest.approx(dice[[0, 2]].mean())
-    assert infection["fp_healthy_n"] == 3
-    assert infection["fp_healthy_any"] == pytest.approx(2 / 3)
-    assert infection["fp_healthy_over_1_percent"] == pytest.approx(1 / 3)
-    assert infection["fp_healthy_area"] == pytest.approx(910 / 3 / 65536)
+    assert infection["fp_empty_n"] == 3
+    assert infection["fp_empty_any"] == pytest.approx(2 / 3)
+    assert infection["fp_empty_over_1_percent"] == pytest.approx(1 / 3)
+    assert infection["fp_empty_area"] == pytest.approx(910 / 3 / 65536)
     assert infection["hd95_n"] == 2
     for protocol in ("pooled_covid", "pooled_all", "img_smooth1", "batch8_seq", "img_all_e1", "img_all_e0"):
         wanted = protocols.summary(protocol, found, "infection")["dice"]
         assert infection[f"{protocol}_dice"] == pytest.approx(wanted), protocol
     assert metrics["lung"]["img_covid_n"] == 6
-    assert not [key for key in metrics["lung"] if key.startswith("fp_healthy")]
+    assert not [key for key in metrics["lung"] if key.startswith("fp_empty")]
 
 
 def test_lung_subset_and_wrong_task(folder: Path, tmp_path: Path) -> None:
@@ -487,7 +487,7 @@ def test_phantom_end_to_end(packed: Path, tmp_path: Path) -> None:
     score("a-run", packed, split, path, tmp_path, CONFIG)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["infection"]["img_covid_dice"] == metrics["infection"]["pooled_covid_dice"] == 1
-    assert metrics["infection"]["fp_healthy_any"] == 0
+    assert metrics["infection"]["fp_empty_any"] == 0
     assert metrics["infection"]["hd95_median"] == 0
     assert metrics["lung"]["img_covid_dice"] == 1
     found, _ = read_scores(tmp_path / "scores.parquet")

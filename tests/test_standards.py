@@ -81,7 +81,7 @@ def test_a_model_card_is_read_back_with_the_mean_dice_of_the_scores(sources: Sou
 def test_a_model_card_shows_false_infection_and_intervals(sources: Sources) -> None:
     rows = table(model_card(sources, "unet-roi-infection", FILES), "Evaluation")
     line = next(row for row in rows if row[1].startswith("share with a positive pixel"))
-    assert line[2] == "0.250" and line[4:] == ["fp_healthy", "12"]  # three of twelve healthy images
+    assert line[2] == "0.250" and line[4:] == ["fp_empty", "12"]  # three of twelve images without annotated infection
     low, high = map(float, line[3].strip("[]").split(", "))
     assert low < 0.25 < high
 

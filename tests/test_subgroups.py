@@ -181,9 +181,9 @@ def test_calibration_of_every_head_and_mask(sources: Sources, params: Params) ->
     brier = cell(built, "cbam-mtl-unet-proposed", "Brier score")
     assert (brier.n, brier.measured_correct) == (18, pytest.approx(((found[:, 1] - target) ** 2).mean()))
     scores = scores_of(params, "unetpp-b3")
-    healthy = scores[scores["label"] != "COVID-19"]
+    others = scores[scores["label"] != "COVID-19"]
     area = cell(built, "unetpp-b3", "expected area, other images").measured_correct
-    assert area == pytest.approx(100 * (healthy["infection_soft_prediction"] / 65536).mean())
+    assert area == pytest.approx(100 * (others["infection_soft_prediction"] / 65536).mean())
 
 
 def test_gap_of_our_runs(sources: Sources) -> None:

@@ -175,7 +175,7 @@ def test_panels_name_true_and_predicted_class(sources: Sources) -> None:
     assert "predicted class: Non-COVID (0.79)" in found and "infection hidden by the class" in found
     assert (
         "never by score" in found
-        and "Healthy test images with any false infection (n = 4): swin-dual-infection 0.0%" in found
+        and "Test images without annotated infection, any false infection (n = 4): swin-dual-infection 0.0%" in found
     )
     phase_1 = mask_panels.lungs_and_classes(sources, "swin-dual-lung", "c", [])
     assert len(phase_1.axes) == 8 and "infection" not in words(phase_1)

@@ -61,7 +61,7 @@ def value(table: Table, row: str, column: str) -> object:
 
 def test_ranks_are_by_dice_of_images_with_infection(built: Table, results: Path) -> None:
     dice = [c.measured_correct for c in built.cells if c.column == "infection Dice"]
-    assert len(dice) == 12, "no healthy image, and as many as there are"
+    assert len(dice) == 12, "no image without infection, and as many as there are"
     assert dice == sorted(dice) and dice[:2] == [0.0, pytest.approx(20 / 4010)]
     assert (value(built, "rank 1", "image"), value(built, "rank 2", "image")) == (
         "infection/Test/COVID-19/5",

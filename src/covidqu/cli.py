@@ -108,7 +108,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
         "make committed tables and figures again from their scores; docs/checks.md",
         (),
         (),
-        ("results", "data"),
+        ("results", "data", "fix"),
     ),
     "readme": (commands.readme, "put the measured overview into a Markdown file", (), ("results", "out"), ()),
     "systems": (
@@ -130,6 +130,7 @@ SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be give
     ("tables", "names"): {"nargs": "*", "metavar": "NAME"},
     ("figures", "names"): {"nargs": "*", "metavar": "NAME"},
     ("check", "results"): {"action": "append"},
+    ("check", "fix"): {"action": "store_true", "help": "put what was made again in the place of what is there"},
     ("params", "run"): {"nargs": "?", "metavar": "RUN"},
 }
 
@@ -145,7 +146,10 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(argument, **SEVERAL.get((name, argument), {}))
         for argument in (*required, *optional):
             more = SEVERAL.get((name, argument), {})
-            command.add_argument(f"--{argument}", type=Path, required=argument in required, metavar="PATH", **more)
+            if more.get("action") == "store_true":
+                command.add_argument(f"--{argument}", **more)
+            else:
+                command.add_argument(f"--{argument}", type=Path, required=argument in required, metavar="PATH", **more)
     return top
 
 

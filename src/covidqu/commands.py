@@ -199,7 +199,7 @@ def check(a: argparse.Namespace, p: Params) -> object:
     from covidqu.report.checks.recompute import recompute as step
 
     named = a.params or "COVIDQU_PARAMS" in os.environ
-    return step(a.results, a.data, p if named else None)
+    return step(a.results, a.data, p if named else None, a.fix)
 
 
 def readme(a: argparse.Namespace, p: Params) -> object:

@@ -48,7 +48,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "correct counterpart of paper 001, Table II",
         ),
         Protocol(
-            "fp_healthy", "image", "empty", "only G = 0 counts: false positives, no overlap", FALSE_POSITIVES,
+            "fp_empty", "image", "empty", "only G = 0 counts: false positives, no overlap", FALSE_POSITIVES,
             "companion of every infection table",
         ),
         Protocol(
@@ -106,7 +106,7 @@ def measures(table: np.ndarray, *, if_empty: float = 0.0, smooth: float = 0.0) -
 def per_image(protocol: str, scores: pd.DataFrame, task: str) -> pd.DataFrame:
     """One row per image that the protocol looks at, one column per measure; index as in `scores`.
 
-    Their means are the protocol's result, so a bootstrap resamples these rows. For `fp_healthy`: `any` and
+    Their means are the protocol's result, so a bootstrap resamples these rows. For `fp_empty`: `any` and
     `over_1_percent` (0 or 1), `area` (share of the image) and `area_of_lung` (P / annotated lung pixels; nan without
     lung). ValueError for a protocol that does not average images.
     """
@@ -115,7 +115,7 @@ def per_image(protocol: str, scores: pd.DataFrame, task: str) -> pd.DataFrame:
         raise ValueError(f"{protocol} averages no images (unit: {known.unit}); use {_named('image')}, or `summary`")
     chosen = select(protocol, scores, task)
     table = counts(chosen, task)
-    if protocol == "fp_healthy":
+    if protocol == "fp_empty":
         values = _false_positives(table, chosen["lung_area_px"].to_numpy(np.float64))
     else:
         rule = {"img_smooth1": {"smooth": 1.0}, "img_all_e1": {"if_empty": 1.0}}.get(protocol, {})
@@ -148,7 +148,7 @@ def pooled_measure(measure: str) -> Callable[[np.ndarray], np.ndarray]:
 def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> dict[str, float]:
     """The protocol's number per measure, with `n` (images looked at) and, for `batch8_seq`, `batches`.
 
-    `fp_healthy` also gives medians: `area_median`, `area_of_lung_median`. ValueError if no image qualifies.
+    `fp_empty` also gives medians: `area_median`, `area_of_lung_median`. ValueError if no image qualifies.
     """
     known = _known(protocol)
     chosen = select(protocol, scores, task)
@@ -163,7 +163,7 @@ def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> d
         return found | {"batches": len(rows)} | rows.mean().to_dict()
     rows = per_image(protocol, chosen, task)
     found |= rows.mean().to_dict()
-    if protocol == "fp_healthy":
+    if protocol == "fp_empty":
         found |= {f"{m}_median": float(rows[m].median()) for m in ("area", "area_of_lung")}
     return found
 

@@ -1,7 +1,7 @@
 """How near one image is to another: two stacks of images with intensities 0..1 in, one number per image out.
 
 For probabilities against masks (paper 003) and reconstructions against radiographs (paper 004). A blank pair has
-MSE 0, SSIM 1 and an infinite PSNR, so that healthy images raise every mean: state which images are averaged.
+MSE 0, SSIM 1 and an infinite PSNR, so that images without infection raise every mean: state which images are averaged.
 """
 
 import math

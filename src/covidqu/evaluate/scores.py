@@ -282,8 +282,8 @@ def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[st
         value = protocols.summary(protocol, scores, task, config.protocol_batch)["dice"]
         out |= {} if np.isnan(value) else {f"{protocol}_dice": value}
     if len(images) < len(scores):
-        healthy = protocols.summary("fp_healthy", scores, task)
-        out |= {f"fp_healthy_{key}": value for key, value in healthy.items() if not np.isnan(value)}
+        empty = protocols.summary("fp_empty", scores, task)
+        out |= {f"fp_empty_{key}": value for key, value in empty.items() if not np.isnan(value)}
     return out
 
 

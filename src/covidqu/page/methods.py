@@ -65,7 +65,7 @@ FORMULAS = {  # Dice of each protocol; P: predicted, G: annotated, I: both, in p
     "img_covid": _math(_mean("G>0", _DICE)),
     "pooled_covid": _math(_fraction(_SUM_I, _SUM_PG)),
     "pooled_all": _math(_fraction(_SUM_I, _SUM_PG)),
-    "fp_healthy": _math(_mean("G=0", _AREA)),
+    "fp_empty": _math(_mean("G=0", _AREA)),
     "img_smooth1": _math(_mean("all", _SMOOTH)),
     "batch8_seq": _math(_mean("batches", _DICE)),
     "img_all_e1": _math(_mean("all", _DICE)),

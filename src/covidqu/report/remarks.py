@@ -36,9 +36,9 @@ REMARKS = {
     "swin-dual/table-4": [SMOOTH, RECALL, SOURCES, ONE_TRAINING],
     "swin-dual/table-5": [
         SMOOTH,
-        "Healthy images have no infection to overlap with: their I.Dice is the smoothing seen through false-positive "
-        "area, about 1 / (P + 1) for P false pixels, and a blank prediction counts as 1. `audit/000-fp-healthy` has "
-        "what the printed values imply.",
+        "Images without annotated infection have none to overlap with: their I.Dice is the smoothing seen through "
+        "false-positive area, about 1 / (P + 1) for P false pixels, and a blank prediction counts as 1. "
+        "`audit/000-false-infection` has what the printed values imply.",
         RECALL,
         SOURCES,
         ONE_TRAINING,
@@ -51,8 +51,8 @@ REMARKS = {
     ],
     "unetpp-b3/table-2": [
         "The paper's protocol pools pixels within batches of eight in file order and counts empty = empty as 1, so "
-        "that half of its batches only tell whether healthy images stay blank. The correct protocol pools all images; "
-        "the headline is the mean over COVID-19 images.",
+        "that half of its batches only tell whether images without infection stay blank. The correct protocol pools "
+        "all images; the headline is the mean over COVID-19 images.",
         ONE_TRAINING,
     ],
     "unetpp-b3/table-3": [
@@ -104,7 +104,7 @@ REMARKS = {
     ],
     "common/cross-system": [
         "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Shares are those of the other "
-        "images with false infection (`fp_healthy`): read both together.",
+        "images with false infection (`fp_empty`): read both together.",
         "COVID-19 against all other images: of three classes decided by the largest probability. The systems were "
         "trained with different losses, epochs and inputs: this compares runs, not designs.",
         SOURCES,
@@ -172,7 +172,7 @@ REMARKS = {
     "common/ablations": [
         "The run with the part minus the run without it, over the same images of Val: infection Dice (`img_covid`), "
         "Wilcoxon's signed-rank test, zero differences ranked (Pratt), p not adjusted for the number of parts; false "
-        "infection (`fp_healthy`) is the share of Normal and Non-COVID images of which more than 1 % is positive. A "
+        "infection (`fp_empty`) is the share of Normal and Non-COVID images of which more than 1 % is positive. A "
         "part helps where Dice rises and where this share falls.",
         "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
         "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
@@ -223,9 +223,9 @@ REMARKS = {
         SOURCES,
         ONE_TRAINING,
     ],
-    "audit/000-fp-healthy": [
+    "audit/000-false-infection": [
         "The loss of paper 000 asks for infection in COVID-19 images only, so nothing restrains it elsewhere. "
-        "`fp_healthy` counts Normal and Non-COVID images, `img_covid` the COVID-19 images.",
+        "`fp_empty` counts Normal and Non-COVID images, `img_covid` the COVID-19 images.",
         "Rows named gated are not the paper's: they hide infection where the predicted class is not COVID-19.",
         "Rows `printed I.Dice`: `published` holds what follows from the printed value, `measured_correct` the same "
         "quantity of this run.",
@@ -233,7 +233,7 @@ REMARKS = {
     ],
     "audit/002-roi-source": [
         "The same weights and test images under both regions of interest; the difference is paired over images. "
-        "`img_covid`: COVID-19 images; `fp_healthy`: the others.",
+        "`img_covid`: COVID-19 images; `fp_empty`: the others.",
         ONE_TRAINING,
     ],
     "audit/004-skip-reconstruction": [

@@ -90,7 +90,7 @@ CAPTIONS = {
     "common/param-counts": "Parameters of each network, as configured and with the paper's settings",
     "common/published-consistency": "Do the printed numbers fit each other? Arithmetic on the papers, nothing measured",
     "audit/000-mask-channel": "Does the class head of paper 000 read masks, or what is hidden in them?",
-    "audit/000-fp-healthy": "Infection that paper 000's network paints on healthy images",
+    "audit/000-false-infection": "Infection that paper 000's network paints on images without annotated infection",
     "audit/002-roi-source": "Paper 002 with an annotated and with a predicted region of interest",
     "audit/004-skip-reconstruction": "Paper 004 with and without skip connections into the reconstruction",
 }

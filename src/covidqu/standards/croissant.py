@@ -37,7 +37,7 @@ def metadata(params: Params, archive: Path) -> mlc.Metadata:
     page = f"{pin.base_url.rstrip('/')}/datasets/{pin.dataset}"
     return mlc.Metadata(
         name=dataset(params).replace(" ", "-"),
-        description="Chest radiographs of COVID-19, other pneumonia and healthy lungs, masks of lungs and infection. "
+        description="Chest radiographs of COVID-19, other pneumonia and normal lungs, masks of lungs and infection. "
         + ("Synthetic phantoms in the layout of COVID-QU-Ex." if phantom else "Not for diagnosis."),
         license=[
             "https://opensource.org/license/mit" if phantom else "https://creativecommons.org/licenses/by-sa/4.0/"

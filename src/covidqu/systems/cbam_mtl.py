@@ -114,7 +114,7 @@ class Nested(nn.Module):
 
 
 class CbamMultiTask(System):
-    """`infection` (B, 1, H, W) and `class` (B, 2) logits: healthy, infected; H and W multiples of 8."""
+    """`infection` (B, 1, H, W) and `class` (B, 2) logits: Normal, COVID-19; H and W multiples of 8."""
 
     channels = 1
 

@@ -125,16 +125,16 @@ function within(name, value, widest) { // a range that is as wide as it can be l
   return value !== null && value >= from && value <= to;
 }
 
-function healthy(i) {
+function unannotated(i) {
   const wrong = column("a", "wrong", i);
-  const wanted = { any: wrong > 0, over: share(wrong) > 0.01, blank: wrong === 0 }[read("healthy")];
+  const wanted = { any: wrong > 0, over: share(wrong) > 0.01, blank: wrong === 0 }[read("unannotated")];
   return wanted === undefined || (empty(i) && wrong !== null && wanted);
 }
 
 function passes(i) {
   const near = { only: index.near[i], without: !index.near[i] }[read("near")] ?? true;
   const area = share(index.infected[i]);
-  return near && healthy(i) && read("label").split(",").includes(index.label[i]) &&
+  return near && unannotated(i) && read("label").split(",").includes(index.label[i]) &&
     within("dice", column("a", "dice", i), 1) && within("area", area === null ? null : 100 * area, 100) &&
     index.id[i].toLowerCase().includes(read("id").toLowerCase());
 }

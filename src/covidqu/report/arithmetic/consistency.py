@@ -33,7 +33,7 @@ from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
 
 LABELS = ("Normal", "Non-COVID", "COVID-19")
-HEALTHY = ("Normal", "Non-COVID")
+WITHOUT_INFECTION = ("Normal", "Non-COVID")
 PRINTED_DECIMALS = 4  # of papers 000 and 002
 TEXT = "swin-dual/text"
 
@@ -44,14 +44,14 @@ def consistency(sources: Sources) -> list[Cell]:
 
 
 def paper_000() -> list[Cell]:
-    """Tables IV and V: counts behind the shares, how overall numbers were averaged, Dice of healthy images."""
+    """Tables IV and V: counts behind the shares, how overall numbers were averaged, Dice without infection."""
     return [
         *_classification("table-4", _test_images("swin-dual/table-1"), "phase1 accuracy"),
         *_overall("table-4", "Dice", "phase1 lung Dice (test 6788)", "swin-dual/table-1"),
         *_overall("table-4", "IoU", "phase1 lung IoU (test 6788)", "swin-dual/table-1"),
         *_classification("table-5", _test_images("swin-dual/table-2"), "phase2 accuracy"),
         *_overall("table-5", "L.Dice", "phase2 lung Dice (test 1166)", "swin-dual/table-2"),
-        *_healthy_dice(),
+        *_empty_dice(),
         *_phases(),
     ]
 
@@ -152,10 +152,10 @@ def _overall(short: str, column: str, stated: str, counts: str) -> list[Cell]:
     ]
 
 
-def _healthy_dice() -> list[Cell]:
+def _empty_dice() -> list[Cell]:
     """An empty target has no overlap: what a smoothed Dice of 0.0001 says about blank predictions."""
     cells, images = [], _test_images("swin-dual/table-2")
-    for label in HEALTHY:
+    for label in WITHOUT_INFECTION:
         value = _four("swin-dual/table-5", label, "I.Dice")
         one = 1 / images[label]
         low, high = max(0.0, value.span[0]), value.span[1]
@@ -214,22 +214,22 @@ def _lung_means() -> list[Cell]:
 
 
 def _infection_means() -> list[Cell]:
-    """d, i: means of COVID-19 images; e: blank share of the healthy ones, which both means then hold once."""
+    """d, i: means of COVID-19 images; e: blank share of the others, which both means then hold once."""
     table, images = "unet-roi/table-4", printed("unet-roi/table-2")
     dice, iou = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score"))
     covid, total = int(images["COVID-19", "Test"]), int(images["Total Images", "Test"])
-    healthy, row = total - covid, f"{table}: Mean Dice Score"
+    others, row = total - covid, f"{table}: Mean Dice Score"
     cells = []
 
     def blank(d: float) -> float:
-        return (dice.value * total - covid * d) / healthy
+        return (dice.value * total - covid * d) / others
 
     def with_iou(d: float) -> float:
-        return (iou.value * total - healthy * blank(d)) / covid
+        return (iou.value * total - others * blank(d)) / covid
 
     for d in (0.75, 0.775, 0.8):
         words = f"mean IoU of the COVID-19 images would be {with_iou(d):.3f}, at least {iou_of(d):.3f} is needed"
-        how = f"blank share of healthy images if COVID-19 Dice is {d:g} and blank counts 1"
+        how = f"blank share of images without infection if COVID-19 Dice is {d:g} and blank counts 1"
         cells.append(finding(row, f"blank share at COVID-19 Dice {d:g}", how, blank(d), words, dice.value))
     grid = [d / 1000 for d in range(1001)]
     fits = [d for d in grid if 0 <= blank(d) <= 1 and iou_of(d) <= with_iou(d) <= d]

@@ -130,7 +130,7 @@ def _false_positive_batches(batch: int, painted: list[int]) -> list[Cell]:
     batches, with_covid = layout(batch)
     possible = [k for k in range(batches - with_covid + 1) if fits(batch, k)]
     agree = any(min(p, 1) <= k <= p for k in possible for p in painted)  # p images fall into 1 to p batches
-    how = f"k of {batches - with_covid} healthy batches with false positives for which Table II agrees with itself"
+    how = f"k of {batches - with_covid} other batches with false positives for which Table II agrees with itself"
     words = "as many batches as Table III allows" if agree else "Table III has no such number of images"
     row, dice = f"{TABLE}: Dice Coefficient", _score("Dice Coefficient").value
     cells = [finding(row, "false-positive batches that fit", how, listed(possible), words, dice)]
@@ -141,7 +141,7 @@ def _false_positive_batches(batch: int, painted: list[int]) -> list[Cell]:
         assert shared is not None
         words = f"F1 over these batches is {f1[0]:.4f} to {f1[1]:.4f}; both from {shared[0]:.4f} to {shared[1]:.4f}"
         column = f"mean over COVID-19 batches, {k} false-positive batches"
-        how = "all other healthy batches count 1"
+        how = "all other batches without infection count 1"
         cells.append(finding(row, column, how, (low + high) / 2, f"{low:.4f} to {high:.4f}; {words}", dice))
         least = shared[0] / (2 - shared[0])
         words = f"at least {least:.4f} is needed for this Dice: " + ("possible" if iou[1] >= least else "impossible")
@@ -159,7 +159,12 @@ def _false_positive_batches(batch: int, painted: list[int]) -> list[Cell]:
 
 
 def _batch_sizes(most: int) -> Cell:
-    found = [(b, k) for b in range(1, LARGEST_BATCH + 1) for k in range(most + 1) if k <= _healthy(b) and fits(b, k)]
+    found = [
+        (b, k)
+        for b in range(1, LARGEST_BATCH + 1)
+        for k in range(most + 1)
+        if k <= _without_infection(b) and fits(b, k)
+    ]
     stated = int(printed("unetpp-b3/table-1")["Batch size", "Value"])
     words = "; ".join(f"{b} (k = {k})" for b, k in found) or "none"
     verdict = "the printed batch size is among them" if stated in {b for b, _ in found} else "the printed one is not"
@@ -167,6 +172,6 @@ def _batch_sizes(most: int) -> Cell:
     return finding(f"{TABLE}: batch size", "sizes that fit", how, words, verdict, stated)
 
 
-def _healthy(batch: int) -> int:
+def _without_infection(batch: int) -> int:
     batches, with_covid = layout(batch)
     return batches - with_covid

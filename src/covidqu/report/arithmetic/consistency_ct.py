@@ -94,7 +94,7 @@ def _one_confusion_matrix(table: str) -> list[Cell]:
         word = "between them" if inside else "outside: no confusion matrix gives these three"
         cells.append(finding(name, "Acc", how, between, word, accuracy.value))
         for column, function in (("Precision", balanced_precision), ("F1", balanced_f1), ("MCC", balanced_mcc)):
-            how = "from Sens and Spec, as many infected as healthy"
+            how = "from Sens and Spec, as many infected as not"
             cells.append(compared(name, column, how, _value(table, row, column), _in_percent(function), pair))
         parts = sorted((_value(table, row, c) for c in ("Precision", "Sens")), key=lambda p: p.value)
         inside = overlap(f1.span, (parts[0].span[0], parts[1].span[1]))

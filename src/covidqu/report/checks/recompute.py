@@ -33,8 +33,10 @@ PATIENTS = "show patients, never committed"
 PART = 100  # characters of a long text that are shown
 
 
-def recompute(folders: list[Path] | None, data: Path | None, settings: Params | None) -> int:
+def recompute(folders: list[Path] | None, data: Path | None, settings: Params | None, fix: bool = False) -> int:
     """Check `folders`, by default all committed ones, and print what came of each.
+
+    With `fix` what was made again takes the place of what is there: each difference is printed, the status is 0.
 
     0: nothing moved; 1: a number moved, or git and the builders do not have the same tables and figures; 3: nothing
     moved, but nothing could be checked. ValueError for a folder without settings, or `data` that are not packed.
@@ -44,7 +46,7 @@ def recompute(folders: list[Path] | None, data: Path | None, settings: Params | 
     faults, checked = 0, 0
     for results, params in chosen(folders, settings).items():
         with TemporaryDirectory() as made:
-            work = Recomputation(results, params, data, Path(made))
+            work = Recomputation(results, params, data, Path(made), fix)
             work.run()
         work.show()
         faults += len(work.faults)
@@ -52,7 +54,7 @@ def recompute(folders: list[Path] | None, data: Path | None, settings: Params | 
     if not checked:
         print("nothing was checked: no results with scores, or all of them were skipped")
     if faults:
-        return check.MOVED
+        return 0 if fix else check.MOVED
     return 0 if checked else check.NOTHING_CHECKED
 
 
@@ -64,6 +66,7 @@ class Recomputation:
     params: Params
     data: Path | None
     made: Path
+    fix: bool = False
     faults: list[str] = field(default_factory=list)
     tables: int = 0
     values: int = 0
@@ -71,7 +74,7 @@ class Recomputation:
     skipped: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Make everything again and compare it."""
+        """Make everything again and compare it; with `fix`, put it where it was compared with."""
         self.files = files(self.results)
         self.sources = Sources(self.params, self.data or self.made / "no data", self.results)
         names, drawn = targets.tables(self.params), targets.figures(self.params)
@@ -87,6 +90,15 @@ class Recomputation:
             self._figure(name)
         for name in drawn.keys() - set(shapes):
             self._skip("figures", PATIENTS, name)
+        if self.fix:
+            self._replace()
+
+    def _replace(self) -> None:
+        """What was made, and could be made whole, takes its place."""
+        kept = shutil.ignore_patterns("README.md", *(["comparison.csv"] if self.data is None else []))
+        shutil.copytree(self.made, self.results, dirs_exist_ok=True, ignore=kept)
+        if (self.made / README).is_file():
+            shutil.copy(self.made / README, README)
 
     def show(self) -> None:
         """Print each difference, then the counts, then what was skipped."""
@@ -101,6 +113,8 @@ class Recomputation:
         """What is committed is what builders make."""
         lost = sorted(self.files - set(made))
         self._say([f"{name}: is committed, but nothing makes it any more" for name in lost])
+        for name in lost if self.fix else ():
+            (self.results / name).unlink(missing_ok=True)
         self._say([f"{name}: is made, but not committed" for name in made if name not in self.files])
 
     def _committed(self, name: str) -> Path | None:
@@ -153,12 +167,14 @@ class Recomputation:
     def _comparison(self) -> None:
         """Rows of tables that cannot be made here are left out on both sides."""
         path, again = self._committed("comparison.csv"), self.made / "comparison.csv"
-        if path is None:
+        if path is None and not self.fix:
             return
         try:
             comparison.write(self.sources, again)
         except ValueError as error:
             self._say([f"comparison: cannot be made any more: {error}"])
+            return
+        if path is None:
             return
         kept = []
         for columns, rows in (check.read_rows(path), check.read_rows(again)):
@@ -198,10 +214,12 @@ class Recomputation:
         reason = self._why_no_data(name) or (f"show {', '.join(lost)}, not here" if lost else "")
         if reason:
             self._skip("figures", reason, name)
-        if path is None or reason:
+        if reason or (path is None and not self.fix):
             return
         try:
             figure(self.sources, name, target)
+            if path is None:
+                return
             was, now = path.read_text(encoding="utf-8"), target.read_text(encoding="utf-8")
             moved = [] if was == now else compare_svg(was, now)
         except ValueError as error:

@@ -71,7 +71,7 @@ STATIC_TABLES = {  # name: runs that the table reports on
     "common/published-consistency": (),
     "common/printed-gap": (),
     "audit/000-mask-channel": SWIN,
-    "audit/000-fp-healthy": SWIN[1:],
+    "audit/000-false-infection": SWIN[1:],
     "audit/002-roi-source": UNET_ROI[1:],
     "audit/004-skip-reconstruction": (RECON, "recon-mtl-t123-no-skips"),
 }

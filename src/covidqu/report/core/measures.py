@@ -24,7 +24,7 @@ __all__ = [
     "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
 ]  # fmt: skip
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
-FALSE_POSITIVES = {  # column: measure of the protocol fp_healthy
+FALSE_POSITIVES = {  # column: measure of the protocol fp_empty
     "share with a positive pixel": "any",
     "share with more than 1 % of the image positive": "over_1_percent",
     "mean positive share of the image": "area",
@@ -141,15 +141,15 @@ def false_positive_cells(
 ) -> list[Cell]:
     """What is painted on images whose annotated mask is empty: shares with intervals, and the median area."""
     cells = [
-        cell(sources, row, f"{column}{suffix}", run, task, m, correct="fp_healthy", label=label, note=note)
+        cell(sources, row, f"{column}{suffix}", run, task, m, correct="fp_empty", label=label, note=note)
         for column, m in FALSE_POSITIVES.items()
     ]
     column, usable = f"median positive share of the image{suffix}", cells[0].measured
     if not usable:
         return [*cells, Cell(row, column, note=cells[0].note)]
-    median = value("fp_healthy", _chosen(sources, run, label, False), task, "area_median", sources.params.evaluate)
+    median = value("fp_empty", _chosen(sources, run, label, False), task, "area_median", sources.params.evaluate)
     middle = Cell(
-        *(row, column, None, None, median, "", "fp_healthy"),
+        *(row, column, None, None, median, "", "fp_empty"),
         n=cells[0].n,
         run=run,
         split=tested_on(sources, run),

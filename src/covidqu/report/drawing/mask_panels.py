@@ -1,7 +1,7 @@
 """Figures that show what runs predicted: rows are test images, columns annotation and predictions.
 
 Enters: the packed arrays and predictions; leaves: matplotlib figures. Images are chosen by annotated area, never by
-score, healthy ones among them (`covidqu.report.drawing.panels.cases`).
+score, some without infection among them (`covidqu.report.drawing.panels.cases`).
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def lungs_and_classes(sources: Sources, run: str, caption: str, runs: list[str])
     """Paper 000, Figs. 6 and 9: contours of the annotated and the predicted masks, true and predicted class.
 
     With infection a third column shows it only where the predicted class is COVID-19, and says so: the network is not
-    trained to leave healthy lungs blank.
+    trained to leave images without annotated infection blank.
     """
     packed, found = open_packed(sources.data / "packed"), predicted.opened(sources, run)
     chosen = _chosen(sources, packed, [found])
@@ -59,7 +59,7 @@ def lungs_and_classes(sources: Sources, run: str, caption: str, runs: list[str])
     )
     drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
     if "infection" in tasks:
-        drawn.supxlabel(panels.healthy_words(sources, {run: run}), fontsize=9)
+        drawn.supxlabel(panels.false_infection_words(sources, {run: run}), fontsize=9)
     return drawn
 
 
@@ -84,7 +84,7 @@ def stages(sources: Sources, shown: list[str], caption: str, runs: list[str]) ->
         f"(blue); seed {sources.params.run(shown[0]).seed}"
     )
     drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
-    drawn.supxlabel(panels.wrapped(panels.healthy_words(sources, {run: run for run in shown}), 170), fontsize=9)
+    drawn.supxlabel(panels.wrapped(panels.false_infection_words(sources, {run: run for run in shown}), 170), fontsize=9)
     return drawn
 
 
@@ -106,7 +106,7 @@ def overlays(sources: Sources, shown: list[str], caption: str, runs: list[str]) 
         "(blue); MSE of intensities 0 to 1"
     )
     drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
-    drawn.supxlabel(panels.wrapped(panels.healthy_words(sources, {run: run for run in shown}), 150), fontsize=9)
+    drawn.supxlabel(panels.wrapped(panels.false_infection_words(sources, {run: run for run in shown}), 150), fontsize=9)
     return drawn
 
 

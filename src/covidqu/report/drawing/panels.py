@@ -38,9 +38,9 @@ def wrapped(title: str, width: int) -> str:
 
 
 def cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
-    """(why it was chosen, row) of `count` test images: severe, mild, one healthy of each class, then more quantiles.
+    """(why it was chosen, row) of `count` test images: severe, mild, one of each other class, then more quantiles.
 
-    COVID-19 images are ranked by infected area (ties by id); healthy ones are the first by id.
+    COVID-19 images are ranked by infected area (ties by id); the others are the first by id.
     """
     test = index[(index["subset"] == "infection") & (index["split"] == "Test")]
     infected = test[test["infection_px"] > 0].sort_values(["infection_px", "id"])
@@ -53,8 +53,8 @@ def cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
 
     chosen = [at(0.9), at(0.1)]
     for label in ("Normal", "Non-COVID"):
-        healthy = test[test["label"] == label].sort_values("id")
-        chosen += [(f"{label}, first by id", int(healthy.index[0]))] if len(healthy) else []
+        others = test[test["label"] == label].sort_values("id")
+        chosen += [(f"{label}, first by id", int(others.index[0]))] if len(others) else []
     extra = max(0, count - len(chosen))
     chosen += [at(0.1 + 0.8 * (i + 1) / (extra + 1)) for i in range(extra)]
     return chosen[:count]
@@ -120,7 +120,7 @@ def qualitative(sources: Sources, runs: list[str]) -> Figure:
             contour(axes, truth, YELLOW)
             contour(axes, prediction, LIGHT_BLUE)
     named = {run: f"ROI {sources.params.run(run).roi}" for run in shown}
-    drawn.supxlabel(healthy_words(sources, named), fontsize=9)
+    drawn.supxlabel(false_infection_words(sources, named), fontsize=9)
     caption = "Test images, chosen by infected area, never by score: ground truth (yellow), prediction (blue)"
     title = titles.with_deviations(sources, caption, runs)
     drawn.suptitle(wrapped(title, 42 * (len(shown) + 1)), fontsize=9)
@@ -136,11 +136,15 @@ def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
     return unpack_mask(np.asarray(bits[row if len(bits) > 1 else 0]))
 
 
-def healthy_words(sources: Sources, named: dict[str, str]) -> str:
+def false_infection_words(sources: Sources, named: dict[str, str]) -> str:
     """How often each run (run -> its name here) paints infection where there is none; empty without scores."""
     rates = [false_positive_cells(sources, "", run, "infection")[0] for run in named]
     words = [f"{named[c.run]} {c.measured_correct:.1%}" for c in rates if c.measured]
-    return f"Healthy test images with any false infection (n = {rates[0].n}): {', '.join(words)}" if words else ""
+    return (
+        f"Test images without annotated infection, any false infection (n = {rates[0].n}): {', '.join(words)}"
+        if words
+        else ""
+    )
 
 
 def area(mask: np.ndarray) -> str:

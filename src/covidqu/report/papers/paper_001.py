@@ -73,7 +73,7 @@ def overall(sources: Sources) -> list[Cell]:
     cells.append(
         cell(sources, "Dice Coefficient", "Score, mean of COVID-19 images", RUN, TASK, "dice", correct="img_covid")
     )
-    cells += false_positive_cells(sources, "healthy images", RUN, TASK)
+    cells += false_positive_cells(sources, "images without annotated infection", RUN, TASK)
     return with_published(name, cells)
 
 

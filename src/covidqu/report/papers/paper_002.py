@@ -31,5 +31,7 @@ def infection(sources: Sources) -> list[Cell]:
             cells.append(
                 cell(sources, row, column, run, "infection", metric, paper="img_all_e1", correct=HEADLINE, note=note)
             )
-        cells += false_positive_cells(sources, "healthy images", run, "infection", None, suffix, note)
+        cells += false_positive_cells(
+            sources, "images without annotated infection", run, "infection", None, suffix, note
+        )
     return with_published("unet-roi/table-4", cells)

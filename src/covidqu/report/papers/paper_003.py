@@ -1,7 +1,7 @@
 """Tables of paper 003 (multi-task networks with CBAM): data, hyper-parameters, classification; all its tables' names.
 
 The paper's images are CT, ours are radiographs: only the direction of an effect can be compared. Infected is COVID-19,
-healthy is Normal; Non-COVID images, neither healthy nor annotated, are left out. Shares are in percent, as printed;
+its second class is Normal; Non-COVID images, neither of the two, are left out. Shares are in percent, as printed;
 numbers are means over seeds. "Simple" means two things in the paper: preprocessing without CBAM in Tables 3 and 4
 (`cbam-mtl-unet-pre`), neither of the two in Tables 8 and 9 (`cbam-mtl-*-simple`).
 """
@@ -29,7 +29,7 @@ METRICS = {
     "F1": "f1",
     "MCC": "mcc",
 }
-INFECTED, HEALTHY = "Class 1 (Infected)", "Class 2 (Healthy)"
+INFECTED, NORMAL = "Class 1 (Infected)", "Class 2 (Healthy)"  # as printed
 ON_THE_FLY = "augmented copies are drawn anew in each epoch, of Train only: there is no augmented count"
 SETTINGS = (  # rows of Table 5
     *("Mini-Batch Size", "Learning Rate", "Number of Epochs", "Convolutional Kernel Size", "Gradient Decay Rate"),
@@ -58,7 +58,7 @@ def images(sources: Sources) -> list[Cell]:
     known = sources.params.run(RUN).class_map if RUN in sources.params.resolved else CLASS_MAPS["covid_vs_normal"]
     columns = {
         INFECTED: [label for label, k in known.items() if k == 1],
-        HEALTHY: [label for label, k in known.items() if k == 0],
+        NORMAL: [label for label, k in known.items() if k == 0],
         "Total": list(known),
     }
     cells = []

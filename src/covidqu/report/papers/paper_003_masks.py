@@ -1,7 +1,7 @@
 """Segmentation tables of paper 003 (3, 6 and 8): masks at 224 x 224 over the images of the class head.
 
-Half or a third of these images are healthy, and their empty masks raise accuracy, SSIM and PSNR and lower MSE whatever
-is found in the others; the infected and the healthy are therefore shown apart as well. MSE and SSIM compare the
+Half or a third of these images are Normal, and their empty masks raise accuracy, SSIM and PSNR and lower MSE whatever
+is found in the others; the infected and the Normal ones are therefore shown apart as well. MSE and SSIM compare the
 probability with the mask: of a thresholded mask MSE is 1 - Acc, which the printed numbers are not. Acc and Dice are in
 percent, as printed; every number is the mean over seeds.
 """
@@ -47,12 +47,12 @@ def infected(scores: pd.DataFrame) -> pd.Series:
     return scores["class_target"] == 1
 
 
-def healthy(scores: pd.DataFrame) -> pd.Series:
+def normal(scores: pd.DataFrame) -> pd.Series:
     """Images of class 0."""
     return scores["class_target"] == 0
 
 
-GROUPS: dict[str, Select] = {"": in_head, ", infected": infected, ", healthy": healthy}
+GROUPS: dict[str, Select] = {"": in_head, ", infected": infected, ", Normal": normal}
 
 
 def side(sources: Sources, run: str) -> int:
@@ -69,14 +69,14 @@ def per_image(scores: pd.DataFrame, px: int, protocol: str, measure: str) -> pd.
 
 
 def segmentation(sources: Sources, name: str, rows: dict[str, str], *, apart: bool) -> list[Cell]:
-    """`rows`: label -> base run; `apart`: infected and healthy images by themselves too."""
+    """`rows`: label -> base run; `apart`: infected and Normal images by themselves too."""
     cells = []
     for row, run in rows.items():
         groups = GROUPS if apart else {"": in_head}
         for suffix, select in groups.items():
             cells += _group(sources, row, run, suffix, select)
         cells += _dice_cells(sources, row, run)
-        cells += _healthy_cells(sources, row, run) if apart else []
+        cells += _empty_cells(sources, row, run) if apart else []
     source, short = paper("cbam-mtl"), name.split("/", 1)[1]
     reasons = {key: source.only(short, key[0]) for key in printed(name)}
     others = [not_run(row, column, reason) for (row, column), reason in reasons.items() if reason is not None]
@@ -206,15 +206,15 @@ def _std_of_images(sources: Sources, row: str, run: str) -> Cell:
     )
 
 
-def _healthy_cells(sources: Sources, row: str, run: str) -> list[Cell]:
+def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
     """What empty masks do to Dice, and how many of them are painted on."""
 
     def dice(one: str) -> Cell:
         def quantity(scores: pd.DataFrame) -> pd.Series:
             return per_image(scores, side(sources, one), ALL, "dice")
 
-        shown = {"select": healthy, "scale": PERCENT, "how": f"{ALL}, {side(sources, one)} px"}
-        found = image_cell(sources, row, "Dice, healthy", one, quantity, **shown, note=BLANK)
+        shown = {"select": normal, "scale": PERCENT, "how": f"{ALL}, {side(sources, one)} px"}
+        found = image_cell(sources, row, "Dice, Normal", one, quantity, **shown, note=BLANK)
         if not found.measured:
             return found
         by_paper, how = found.measured_correct, found.protocol_correct
@@ -222,12 +222,12 @@ def _healthy_cells(sources: Sources, row: str, run: str) -> list[Cell]:
         return replace(found, measured_paper=by_paper, protocol_paper=how, **empty)
 
     def painted(one: str) -> Cell:
-        px, column = side(sources, one), "healthy, share with a positive pixel"
+        px, column = side(sources, one), "Normal, share with a positive pixel"
 
         def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, px, "fp_healthy", "any")
+            return per_image(scores, px, "fp_empty", "any")
 
-        shown = {"select": healthy, "scale": PERCENT, "how": f"fp_healthy, {px} px"}
+        shown = {"select": normal, "scale": PERCENT, "how": f"fp_empty, {px} px"}
         return image_cell(sources, row, column, one, quantity, **shown)
 
     return [over_seeds(sources, run, dice), over_seeds(sources, run, painted)]

@@ -66,8 +66,11 @@ def experiments(sources: Sources) -> list[Cell]:
     for row, run in EXPERIMENTS.items():
         if run not in NO_MASK:
             cells += [_dice(sources, row, run), _dice_of_all(sources, row, run)]
-            for column, metric in (("healthy, share with a positive pixel", "any"), ("healthy, mean area", "area")):
-                cells.append(cell(sources, row, column, run, "infection", metric, correct="fp_healthy"))
+            for column, metric in (
+                ("no infection annotated, share with a positive pixel", "any"),
+                ("no infection annotated, mean area", "area"),
+            ):
+                cells.append(cell(sources, row, column, run, "infection", metric, correct="fp_empty"))
         if run not in NO_CLASS:
             cells += [_class(sources, row, column, run) for column in CLASS_METRICS]
         if run in RECONSTRUCTS:

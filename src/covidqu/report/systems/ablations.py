@@ -27,11 +27,11 @@ from covidqu.report.systems.pairwise import p_cell
 
 WITH, WITHOUT = "infection Dice with", "infection Dice without"
 DICE, P = "infection Dice, difference", "infection Dice, Wilcoxon p"
-FALSE_INFECTION = "share of healthy images with more than 1 % positive, difference"
+FALSE_INFECTION = "share of images without annotated infection with more than 1 % positive, difference"
 LUNG, ACCURACY = "lung Dice, difference", "three-class accuracy, difference"
 MASKS = {  # column: task, measure, protocol
     DICE: ("infection", "dice", HEADLINE),
-    FALSE_INFECTION: ("infection", "over_1_percent", "fp_healthy"),
+    FALSE_INFECTION: ("infection", "over_1_percent", "fp_empty"),
     LUNG: ("lung", "dice", HEADLINE),
 }
 Pair = tuple[str, str]  # the run with the part, the run without it
@@ -129,15 +129,15 @@ def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
     parts = sorted(sources.params.ablations, key=lambda part: cells[part, DICE].measured_correct)
     drawn = Figure(figsize=(11, 2.2 + 0.36 * len(parts)), layout="constrained")
     left, right = drawn.subplots(1, 2, sharey=True)
-    for axes, column, images in ((left, DICE, "COVID-19"), (right, FALSE_INFECTION, "healthy")):
+    for axes, column, images in ((left, DICE, "COVID-19 images"), (right, FALSE_INFECTION, "no infection annotated")):
         _dots(axes, [cells[part, column] for part in parts])
         counts = sorted({cells[part, column].n for part in parts})
-        axes.set_title(f"{images} images, n = {' or '.join(map(str, counts))}", fontsize=10)
+        axes.set_title(f"{images}, n = {' or '.join(map(str, counts))}", fontsize=10)
     left.set_yticks(range(len(parts)), parts)
     left.set_ylim(-0.6, len(parts) - 0.4)
     left.set_xlabel("infection Dice, with minus without\n(right of zero: the part helps)")
     right.set_xlabel(
-        "share of healthy images with more than 1 % positive,\nwith minus without (left of zero: it helps)"
+        "no infection annotated: share with more than 1 % positive,\nwith minus without (left of zero: it helps)"
     )
     share = sources.params.evaluate.bootstrap.confidence
     words = f"{caption}; bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"

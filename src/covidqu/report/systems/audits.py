@@ -38,7 +38,7 @@ from covidqu.report.papers.paper_004 import OURS
 
 NO_SKIPS, DIFFERENCE = f"{OURS}-no-skips", "with minus without"
 MASKS = {"soft": "", "thresholded": "_hard", "annotated": "_annotated"}  # what the class head sees: suffix of logits
-HEALTHY = ("Normal", "Non-COVID")
+WITHOUT_INFECTION = ("Normal", "Non-COVID")
 DECIMALS = 4  # that paper 000 prints
 GATED = "gated by the predicted class"
 GATING = "infection is kept only where the predicted class is COVID-19; the paper does no such thing"
@@ -100,16 +100,19 @@ def _of_images(
 
 
 def false_infection(sources: Sources) -> list[Cell]:
-    """What paper 000's network paints on healthy images, as it is and gated, and what the printed Dice implies."""
+    """What paper 000's network paints where nothing is annotated, and gated, and what the printed Dice implies."""
     run, cells = INFECTION_RUN, []
-    for row, label in {"healthy images": None, **{label: label for label in HEALTHY}}.items():
+    for row, label in {
+        "images without annotated infection": None,
+        **{label: label for label in WITHOUT_INFECTION},
+    }.items():
         cells += false_positive_cells(sources, row, run, "infection", label)
         for column, metric in FALSE_POSITIVES.items():
-            cells.append(_gated(sources, f"{row}, {GATED}", column, metric, "fp_healthy", label))
+            cells.append(_gated(sources, f"{row}, {GATED}", column, metric, "fp_empty", label))
     row, column = "COVID-19", "infection Dice"
     cells.append(cell(sources, row, column, run, "infection", "dice", correct=HEADLINE))
     cells.append(_gated(sources, f"{row}, {GATED}", column, "dice", HEADLINE, None))
-    for label in HEALTHY:
+    for label in WITHOUT_INFECTION:
         cells += _implied(sources, label)
     return cells
 
@@ -139,7 +142,7 @@ def _gated(sources: Sources, row: str, column: str, metric: str, protocol: str, 
 
 
 def _implied(sources: Sources, label: str) -> list[Cell]:
-    """The printed Dice of a healthy class, what it can mean, and the same quantities of our run.
+    """The printed Dice of a class without annotated infection, what it can mean, and the same quantities of our run.
 
     An image without annotated infection scores 1 / (P + 1) under `img_smooth1`, so the printed mean is one over the
     harmonic mean of P + 1, and k blank predictions of n alone give k / n. `published` holds what follows from the
@@ -188,7 +191,10 @@ def roi_source(sources: Sources) -> list[Cell]:
     annotated, predicted = INFECTION_RUNS
     names = {"Dice": "dice", "IoU": "iou", "precision": "precision", "recall": "recall"}
     rows = {f"infection {name}, COVID-19 images": (HEADLINE, metric) for name, metric in names.items()}
-    rows |= {f"healthy images, {column}": ("fp_healthy", metric) for column, metric in FALSE_POSITIVES.items()}
+    rows |= {
+        f"images without annotated infection, {column}": ("fp_empty", metric)
+        for column, metric in FALSE_POSITIVES.items()
+    }
     cells = []
     for row, (protocol, metric) in rows.items():
         for column, run in (("annotated ROI", annotated), ("predicted ROI", predicted)):
@@ -211,7 +217,7 @@ def skips(sources: Sources) -> list[Cell]:
     cells.append(_paired(sources, row, lambda s: quality.psnr(s["reconstruction_mse"])))
     for row, protocol, metric in (
         ("infection Dice, COVID-19 images", HEADLINE, "dice"),
-        ("healthy images, share with a positive pixel", "fp_healthy", "any"),
+        ("images without annotated infection, share with a positive pixel", "fp_empty", "any"),
     ):
         cells += [cell(sources, row, c, run, "infection", metric, correct=protocol) for c, run in columns.items()]
         cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "infection", metric, protocol))
@@ -242,7 +248,7 @@ def _paired(sources: Sources, row: str, quantity: Callable[[pd.DataFrame], pd.Se
 
 TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
     "audit/000-mask-channel": mask_channel,
-    "audit/000-fp-healthy": false_infection,
+    "audit/000-false-infection": false_infection,
     "audit/002-roi-source": roi_source,
     "audit/004-skip-reconstruction": skips,
 }

@@ -28,7 +28,7 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
     "reference (ours)": (OURS, OURS),
 }
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
-HEALTHY = ", healthy images"
+EMPTY = ", images without annotated infection"
 NOT_GIVEN = "not applicable: "
 MISSING = "no output of this kind"
 
@@ -47,7 +47,7 @@ def _row(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     note = f"run {run}"
     return [
         cell(sources, row, DICE, run, "infection", "dice", correct=HEADLINE, note=note),
-        *false_positive_cells(sources, row, run, "infection", suffix=HEALTHY),
+        *false_positive_cells(sources, row, run, "infection", suffix=EMPTY),
         _lung(sources, row, run, lung),
         _class(sources, row, AUC, run),
         _class(sources, row, ACCURACY, run),
@@ -59,9 +59,7 @@ def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
         return cell(sources, row, DICE, name, "infection", "dice", correct=HEADLINE)
 
     def touched(name: str) -> Cell:
-        return cell(
-            sources, row, f"share with a positive pixel{HEALTHY}", name, "infection", "any", correct="fp_healthy"
-        )
+        return cell(sources, row, f"share with a positive pixel{EMPTY}", name, "infection", "any", correct="fp_empty")
 
     makes: list[Callable[[str], Cell]] = [dice, touched]
     makes += [lambda name, column=column: _class(sources, row, column, name) for column in (AUC, ACCURACY)]

@@ -84,7 +84,7 @@ def _dice(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, flo
 
 
 def _false_infection(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
-    return _of_masks(sources, row, f"{FALSE_INFECTION}, difference", (run_a, run_b), "fp_healthy", "any")
+    return _of_masks(sources, row, f"{FALSE_INFECTION}, difference", (run_a, run_b), "fp_empty", "any")
 
 
 def _of_masks(

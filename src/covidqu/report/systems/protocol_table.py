@@ -19,7 +19,7 @@ GAP = "gap 2 IoU / (1 + IoU) - Dice"
 
 
 def protocols(sources: Sources) -> list[Cell]:
-    """Rows are runs, columns protocol and metric; false positives on healthy images at the end of each run.
+    """Rows are runs, columns protocol and metric; false positives where nothing is annotated at the end of each run.
 
     Repetitions with other seeds are left to the tables of their paper. Protocols of the papers fill `measured_paper`,
     the correct ones `measured_correct` with their interval.

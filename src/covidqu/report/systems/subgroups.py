@@ -20,7 +20,7 @@ from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 QUARTERS = 4
-HEALTHY = ("Normal", "Non-COVID")
+WITHOUT_INFECTION = ("Normal", "Non-COVID")
 STATUS = {"with a near-duplicate in Train or Val": True, "without one": False}
 LARGEST = f"infection Dice, largest minus smallest of {QUARTERS} area groups"
 
@@ -49,7 +49,7 @@ def _quarter(place: int) -> str:
 def _groups(scores: pd.DataFrame | None) -> dict[str, tuple[np.ndarray, str, str]]:
     """Column -> (values per image, protocol, note); of no scores: the columns alone."""
     empty = pd.DataFrame(columns=["dice", "any", "area", "label", "near_duplicate"])
-    dice, healthy = (empty, empty) if scores is None else (with_area(scores), _false_infection(scores))
+    dice, unannotated = (empty, empty) if scores is None else (with_area(scores), _false_infection(scores))
     found = {}
     for place, part in enumerate(quarters(dice)):
         words = f"annotated {part['area'].min():.1%} to {part['area'].max():.1%} of the image" if len(part) else ""
@@ -58,11 +58,11 @@ def _groups(scores: pd.DataFrame | None) -> dict[str, tuple[np.ndarray, str, str
         chosen = dice["near_duplicate"].astype(bool) == status
         found[f"infection Dice, {words}"] = dice.loc[chosen, "dice"].to_numpy(), HEADLINE, ""
     touched = "share of images with false infection"
-    for label in HEALTHY:
-        found[f"{touched}, {label}"] = healthy.loc[healthy["label"] == label, "any"].to_numpy(), "fp_healthy", ""
+    for label in WITHOUT_INFECTION:
+        found[f"{touched}, {label}"] = unannotated.loc[unannotated["label"] == label, "any"].to_numpy(), "fp_empty", ""
     for words, status in STATUS.items():
-        chosen = healthy["near_duplicate"].astype(bool) == status
-        found[f"{touched}, {words}"] = healthy.loc[chosen, "any"].to_numpy(), "fp_healthy", ""
+        chosen = unannotated["near_duplicate"].astype(bool) == status
+        found[f"{touched}, {words}"] = unannotated.loc[chosen, "any"].to_numpy(), "fp_empty", ""
     return found
 
 
@@ -81,7 +81,7 @@ def quarters(images: pd.DataFrame, groups: int = QUARTERS) -> list[pd.DataFrame]
 
 
 def _false_infection(scores: pd.DataFrame) -> pd.DataFrame:
-    found = per_image("fp_healthy", scores, "infection")[["any"]]
+    found = per_image("fp_empty", scores, "infection")[["any"]]
     return found.join(scores.loc[found.index, ["label", "near_duplicate"]])
 
 
@@ -102,7 +102,7 @@ def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.Dat
 
 
 def dice_by_area(sources: Sources, caption: str, runs: list[str]) -> Figure:
-    """Mean Dice with its interval by annotated area, and the share of healthy images with false infection."""
+    """Mean Dice with its interval by annotated area, and the share of the other images with false infection."""
     require(sources)
     config = sources.params.evaluate.bootstrap
     drawn = Figure(figsize=(11, 5.4), layout="constrained")
@@ -112,15 +112,24 @@ def dice_by_area(sources: Sources, caption: str, runs: list[str]) -> Figure:
         parts = quarters(with_area(scores))
         means = [bootstrap_mean(part["dice"].to_numpy(), config) for part in parts if len(part)]
         _points(left, np.arange(len(means)) + shift, means, row, line=True)
-        healthy = _false_infection(scores)
-        values = [healthy.loc[healthy["label"] == label, "any"].to_numpy() for label in HEALTHY]
-        _points(right, np.arange(len(HEALTHY)) + shift, [bootstrap_mean(v, config) for v in values], row, line=False)
+        unannotated = _false_infection(scores)
+        values = [unannotated.loc[unannotated["label"] == label, "any"].to_numpy() for label in WITHOUT_INFECTION]
+        _points(
+            right,
+            np.arange(len(WITHOUT_INFECTION)) + shift,
+            [bootstrap_mean(v, config) for v in values],
+            row,
+            line=False,
+        )
     edges = [f"{100 * p['area'].min():.1f} to {100 * p['area'].max():.1f} %\nn = {len(p)}" for p in parts if len(p)]
     left.set_xticks(range(len(edges)), edges)
     left.set_xlabel("annotated infected share of the image, COVID-19 images")
     left.set_ylabel("mean infection Dice")
-    right.set_xticks(range(len(HEALTHY)), [f"{name}\nn = {len(v)}" for name, v in zip(HEALTHY, values, strict=True)])
-    right.set_xlim(-0.5, len(HEALTHY) - 0.5)
+    right.set_xticks(
+        range(len(WITHOUT_INFECTION)),
+        [f"{name}\nn = {len(v)}" for name, v in zip(WITHOUT_INFECTION, values, strict=True)],
+    )
+    right.set_xlim(-0.5, len(WITHOUT_INFECTION) - 0.5)
     right.set_ylabel("share with false infection")
     for axes in (left, right):
         axes.set_ylim(0, 1.02)
