@@ -109,12 +109,17 @@ def draw(lines: list[Line], out: Path, where: str) -> None:
         axes.barh(place, line.ratio, color="tab:blue" if line.met else "tab:orange", height=0.6)
         if line.wanted is not None:
             axes.plot([line.wanted] * 2, [place - 0.4, place + 0.4], color="black", linewidth=1.5)
-    axes.set_yticks(range(len(lines)), [f"{line.what}: {line.baseline}" for line in reversed(lines)], fontsize=7)
+    axes.set_yticks(range(len(lines)), [label(line) for line in reversed(lines)], fontsize=7)
     axes.set_xscale("log")
     axes.axvline(1, color="grey", linewidth=0.8)
-    axes.set_xlabel("ratio (black: the goal; orange: not reached)")
-    axes.set_title(where, fontsize=7)
+    axes.set_xlabel("ratio (black: the goal; orange: not reached)", fontsize=7)
+    figure.suptitle(where, fontsize=7)
     figure.savefig(out, metadata={"Date": None})
+
+
+def label(line: Line) -> str:
+    """What a bar is called: without what stands in brackets."""
+    return f"{line.what}: {line.baseline.partition(' (')[0]}"
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def describe(run: Run, full: dict[str, Any]) -> dict[str, Any]:
         "input": input_shape(system, run),
         "parameters": system.parameter_count(),
         "paper": {
+            "net": network(paper),
             "parameters": printed.parameter_count(),
             "input": input_shape(printed, paper),
             "parts": [{"name": name, "parameters": count(modules)} for name, modules in printed.parts().items()],

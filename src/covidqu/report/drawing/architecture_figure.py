@@ -35,7 +35,7 @@ COLOURS = {ENCODER: BLUE, DECODER: ORANGE, "lung": GREEN, "reconstruction": GREE
 CLASS_READS_MASKS = ("swin_dual",)  # systems whose class head sees the predicted masks; elsewhere the deepest map
 
 
-@dataclass
+@dataclass(eq=False)
 class Box:
     """One block; `side` of its output is None for a vector. The layout fills in x, y (centre, points)."""
 
@@ -92,11 +92,9 @@ def architecture(sources: Sources, run: str, caption: str) -> Figure:
     settings = "with the paper's settings"
     if entry["system"] == OUR_SYSTEM:
         settings = f"on {full(sources.params, run)['model.encoder']}, at full size"
-    title = titles.with_deviations(
-        sources,
-        f"{caption}, {entry['net']} {settings}, {entry['paper']['parameters']:,} parameters, input {_by(size[1:])}",
-        [],
-    )
+    paper = entry["paper"]
+    words = f"{caption}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
+    title = titles.with_deviations(sources, words, [])
     notes = _notes(entry, columns, unused)
     top, bottom = [wrapped(title, round(width / 6.2)), wrapped_lines(notes, round(width / 4.7))]
     below = MARGIN + LEADING * (bottom.count("\n") + 1) + GAP
@@ -213,7 +211,7 @@ def _notes(entry: dict[str, Any], columns: list[Column], unused: list[dict[str, 
         "Blocks: place in the order of execution and name; kind; channels × height × width of the output, parameters.",
     ]
     if _nested(columns):
-        notes.append("Nested decoder: blocks read earlier maps of their row and one of the row below.")
+        notes.append("Nested decoder: solid, the map from the row below; dashed, all earlier maps of the row.")
     else:
         notes.append("Dashed: the map of the encoder that goes to the decoder at the same side.")
     if any("cross attention" in layer["kind"] for layer in entry["paper"]["layers"]):
@@ -264,15 +262,17 @@ def _draw_edges(axes: Axes, columns: list[Column], head: list[Box], above: bool,
     encoder = next(column for column in columns if column.role == ENCODER)
     others = [column for column in columns if column is not encoder]
     nested = _nested(columns)
+    if nested:
+        _draw_nested(axes, encoder, others)
     for column in [encoder] if nested else columns:
         for one, other in pairwise(column.boxes):
             way = 1 if other.y > one.y else -1
             _arrow(axes, (one.x, one.y + way * one.high / 2), (other.x, other.y - way * other.high / 2))
-    for column in others[:1] if nested else others:
+    for column in [] if nested else others:
         way = 1 if column.x > encoder.x else -1
         ends = encoder.x + way * encoder.width / 2, column.x - way * column.width / 2
         _arrow(axes, (ends[0], encoder.boxes[-1].y), (ends[1], column.boxes[0].y))
-        if nested or column.role in skipping:
+        if column.role in skipping:
             continue
         for side in dict.fromkeys(box.side for box in column.boxes):
             maps = [box for box in encoder.boxes if box.side == side and box.name != "input"]
@@ -286,6 +286,33 @@ def _draw_edges(axes: Axes, columns: list[Column], head: list[Box], above: bool,
         else:
             last = encoder.boxes[-1]
             _arrow(axes, (box.x, last.y - last.high / 2), (box.x, box.y + box.high / 2))
+
+
+def _draw_nested(axes: Axes, encoder: Column, others: list[Column]) -> None:
+    """U-Net++ as smp runs it: block `d_l` reads `d_(l-1)`, or a map of the encoder, one row below; and, of its own row,
+    the encoder's map and all blocks before it, drawn as a dashed chain. The last block has no row to read.
+    """
+    maps = sorted(encoder.boxes[1:], key=lambda box: box.side or 0)  # the deepest first
+    places = {box: column for column in [encoder, *others] for box in column.boxes}
+    boxes = [box for column in others for box in column.boxes]
+    blocks = {(int(m[1]), int(m[2])): box for box in boxes if (m := re.search(r"(\d+)_(\d+)$", box.name))}
+    last = max(level for _, level in blocks)
+
+    def joined(one: Box, other: Box, dashed: bool) -> None:
+        if places[one] is places[other]:
+            way = 1 if other.y > one.y else -1
+            _arrow(axes, (one.x, one.y + way * one.high / 2), (other.x, other.y - way * other.high / 2))
+            return
+        half = places[one].width / 2, places[other].width / 2
+        _arrow(axes, (one.x + half[0], one.y), (other.x - half[1], other.y), dashed)
+
+    for (depth, level), box in blocks.items():
+        joined(blocks[depth, level - 1] if level > depth else maps[depth], box, dashed=False)
+        if level < last:
+            joined(blocks[depth + 1, level] if level > depth else maps[level + 1], box, dashed=True)
+    for one, other in pairwise(boxes):
+        if one is blocks[0, last]:
+            joined(one, other, dashed=False)
 
 
 def _joined(stack: list[Box]) -> Box:

@@ -118,5 +118,5 @@ def _diagonal(axes: Axes, confidence: float) -> None:
     axes.set_ylim(-0.01, 1.01)
     axes.set_aspect("equal")
     title = f"{confidence:.0%} interval over images in brackets"
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, title=title)
-    axes.get_legend().get_title().set_fontsize(8.5)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, labels, loc="outside lower right", fontsize=8.5, title=title, title_fontsize=8.5)
