@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Annotation
 
 from covidqu.config.params import Params, load
 from covidqu.report.core.catalogue import ABLATIONS, STATIC_FIGURES
@@ -77,7 +78,7 @@ def test_both_branches_stand_beside_the_encoder(params: Params, results: Path) -
     assert roles["recon-mtl-t123"] == ["reconstruction", ENCODER, "infection"]
     assert roles["unet-roi-infection"] == [ENCODER, DECODER]
     assert roles["reference"] == [ENCODER, DECODER]
-    assert roles["unetpp-b3"] == [ENCODER, DECODER, DECODER, DECODER]
+    assert roles["unetpp-b3"] == [ENCODER, DECODER, DECODER, DECODER, DECODER]
     columns, head, _ = arranged(found["swin-dual-infection"])
     assert [len(column.boxes) for column in columns] == [9, 10, 9] and len(head) == 1
 
@@ -104,6 +105,15 @@ def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, result
         )
 
     assert dashed("recon-mtl-t123") == 8 and dashed("recon-mtl-t123-no-skips") == 4
+
+
+def test_the_nested_decoder_is_drawn_with_what_each_block_reads(params: Params, results: Path) -> None:
+    """Ten blocks read a map of the row below (solid) and those of their row (dashed); the eleventh has no row."""
+    drawn = architecture(Sources(params, results, results), "unetpp-b3", "caption").axes[0]
+    arrows = [text.arrow_patch for text in drawn.texts if isinstance(text, Annotation) and text.arrow_patch]
+    dashed = [arrow for arrow in arrows if arrow.get_linestyle() not in ("-", "solid")]
+    assert len(dashed) == 10
+    assert len(arrows) - len(dashed) == 5 + 11 + 1  # along the encoder, into the blocks, to the head
 
 
 def test_ours_names_no_paper(params: Params, results: Path) -> None:

@@ -128,6 +128,8 @@ def arranged(entry: dict[str, Any]) -> tuple[list[Column], list[Box], list[dict[
         target = head if side is None else branches.setdefault(task, Column(task)).boxes if task else trunk.boxes
         target.append(box)
     encoder, *others = runs(trunk.boxes)
+    if nested := passes([box for boxes in others for box in boxes]):
+        others = nested
     beside = [Column(DECODER, boxes) for boxes in others] + list(branches.values())
     middle = len(branches) // 2  # of two branches one stands on either side of what they share
     columns = [*beside[:middle], Column(ENCODER, encoder), *beside[middle:]]
@@ -146,6 +148,25 @@ def runs(boxes: list[Box]) -> list[list[Box]]:
         direction = step or direction
         found[-1].append(box)
     return found
+
+
+def passes(boxes: list[Box]) -> list[list[Box]]:
+    """Blocks of a nested decoder by how many blocks of their row come before; what has no such name ends the last."""
+    found: dict[int, list[Box]] = {}
+    for box in boxes:
+        if names := nested_name(box):
+            depth, level = names
+            found.setdefault(level - depth, []).append(box)
+        elif found:
+            found[max(found)].append(box)
+    columns = [found[number] for number in sorted(found)]
+    return [*columns[:-2], [*columns[-2], *columns[-1]]] if len(columns) > 2 else columns  # the last one has no row
+
+
+def nested_name(box: Box) -> tuple[int, int] | None:
+    """(d, l) of a block that smp calls `d_l`."""
+    match = re.search(r"(\d+)_(\d+)$", box.name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _words(number: int, layer: dict[str, Any], out: list[int]) -> list[str]:
@@ -295,7 +316,7 @@ def _draw_nested(axes: Axes, encoder: Column, others: list[Column]) -> None:
     maps = sorted(encoder.boxes[1:], key=lambda box: box.side or 0)  # the deepest first
     places = {box: column for column in [encoder, *others] for box in column.boxes}
     boxes = [box for column in others for box in column.boxes]
-    blocks = {(int(m[1]), int(m[2])): box for box in boxes if (m := re.search(r"(\d+)_(\d+)$", box.name))}
+    blocks = {names: box for box in boxes if (names := nested_name(box))}
     last = max(level for _, level in blocks)
 
     def joined(one: Box, other: Box, dashed: bool) -> None:
