@@ -1,4 +1,4 @@
-"""Sentences with findings, each bound to table cells: a claims.yaml and the tables beside it in, text out.
+"""Sentences with findings, bound to table cells: a claims.yaml and the tables beside it in, text out.
 
     - text: "`a` finds more than `b`: Dice {a:.2f} against {b:.2f}."
       cells: {a: common/cross-system | a | Dice, b: common/cross-system | b | Dice}
