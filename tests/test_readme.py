@@ -62,7 +62,7 @@ def test_side_by_side_without_costs(tmp_path: Path) -> None:
     lines = written(results(tmp_path / "r"), tmp_path / "page.md")
     first = lines.index(SIDE_BY_SIDE.begin) + 1
     words = "**LITE: REDUCED OR CHANGED RUNS, listed under Measured.** "
-    assert lines[first] == f"{words}{CAPTION} (583 COVID-19 and 582 images without annotated infection)."
+    assert lines[first] == f"{words}{CAPTION} (583 COVID-19 images and 582 without annotated infection)."
     table = lines[first + 2 : lines.index(SIDE_BY_SIDE.end)]
     assert table[0].count("|") == 7 and "parameters" not in table[0], "no column of costs that nobody measured"
     value = printed("swin-dual/table-5")["COVID-19", "I.Dice"]

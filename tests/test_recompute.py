@@ -92,12 +92,32 @@ def test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_re
     assert recompute([RESULTS], None, params) == 0
     counts, *skipped = capsys.readouterr().out.splitlines()
     assert counts.startswith("results: 7 tables recomputed, ")  # four, comparison, two of README
-    assert counts.endswith(" values and 1 figures checked: 0 differences")
+    assert counts.endswith(" values, 0 claims and 1 figures checked: 0 differences")
     need = "need the packed data, not here (--data FOLDER)"
     assert f"results: SKIPPED 2 tables: {need}: common/data, unet-roi/table-1" in skipped
     assert f"results: SKIPPED 1 figures: {need}: unetpp-b3/figure-1" in skipped
     assert "results: SKIPPED 1 figures: show patients, never committed: unet-roi/figure-1" in skipped
     assert any("rows of comparison.csv" in line for line in skipped)
+
+
+CLAIM = """
+- text: "{dice:.3f} on {dice_n:.0f} images."
+  cells: {dice: "unet-roi/table-4 | Mean Dice Score | Value"}
+  holds: ["dice > 2"]
+"""
+
+
+@pytest.mark.usefixtures("here")
+def test_a_claim_that_the_tables_do_not_support_is_a_difference(
+    params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (RESULTS / "claims.yaml").write_text(CLAIM.replace("> 2", "<= 1"))
+    readme(RESULTS, Path("README.md"))
+    assert " images." in Path("README.md").read_text()
+    assert found(params, capsys) == (0, [])
+    (RESULTS / "claims.yaml").write_text(CLAIM)
+    status, differences = found(params, capsys)
+    assert status == 1 and any("'dice > 2' does not hold (dice = 0." in line for line in differences)
 
 
 @pytest.mark.usefixtures("here")

@@ -37,12 +37,15 @@ sys.exit(main(["check"]))
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = r"results/lite: (\d+) tables recomputed, (\d+) values and (\d+) figures checked: 0 differences"
+    counts = (
+        r"results/lite: (\d+) tables recomputed, (\d+) values, (\d+) claims and (\d+) figures checked: 0 differences"
+    )
     found = re.search(counts, done.stdout)
     assert found is not None, done.stdout
-    tables, values, figures = map(int, found.groups())
+    tables, values, claims, figures = map(int, found.groups())
     assert tables >= 31
     assert values >= 20_000
+    assert claims >= 5
     assert figures >= 30
     skipped = [line for line in done.stdout.splitlines() if "SKIPPED" in line]
     assert all("need the packed data" in line or "show patients" in line for line in skipped), skipped
@@ -98,7 +101,7 @@ def test_the_demos_tables_and_figures_follow_from_its_scores(
     params = load(DEMO)
     figures = sum(kind == "svg" for kind in targets.figures(params).values())
     assert counts.startswith(f"{EXPECTED}: {len(targets.tables(params)) + 1} tables recomputed, ")
-    assert counts.endswith(f" values and {figures} figures checked: 0 differences")
+    assert counts.endswith(f" values, 0 claims and {figures} figures checked: 0 differences")
     assert all("show patients, never committed" in line for line in skipped), skipped
 
 

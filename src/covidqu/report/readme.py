@@ -1,4 +1,4 @@
-"""README's two generated tables: the systems side by side, and the headline of each run.
+"""README's generated parts: the systems side by side, the findings, and the headline of each run.
 
 Enters: a results folder with the tables common/cross-system, common/overview and, where it was made, common/cost;
 leaves: the Markdown file with each table between its markers, all else as it was.
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from covidqu.files import write_text
 from covidqu.report import side_by_side
+from covidqu.report.checks.claims import CLAIMS, sentences
 
 
 class Block(NamedTuple):
@@ -59,6 +60,10 @@ def _overview(results: Path) -> str:
     return f"{table}\n\n<details><summary>{summary}</summary>\n\n{title}.\n\n</details>"
 
 
+def _findings(results: Path) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences(results / CLAIMS, results / "tables"))
+
+
 def _line(row: dict[str, str]) -> str:
     def number(column: str) -> str:
         return f"{float(row[column]):.3f}" if row[column] else ""
@@ -95,4 +100,5 @@ SIDE_BY_SIDE = Block(
     "<!-- side by side: covidqu readme -->", "<!-- end of side by side -->", side_by_side.TABLE, _side_by_side
 )
 HEADLINES = Block("<!-- results: covidqu readme -->", "<!-- end of results -->", OVERVIEW, _overview)
-BLOCKS = (SIDE_BY_SIDE, HEADLINES)
+FINDINGS = Block("<!-- findings: covidqu readme -->", "<!-- end of findings -->", OVERVIEW, _findings)
+BLOCKS = (SIDE_BY_SIDE, FINDINGS, HEADLINES)

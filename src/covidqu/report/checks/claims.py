@@ -4,8 +4,8 @@
       cells: {a: common/cross-system | a | Dice, b: common/cross-system | b | Dice}
       holds: [a_low > b]
 
-A name stands for the value of a cell (`table | row | column`), `name_low` and `name_high` for its interval, `name_n` for
-its images. A claim whose relations do not hold, or whose cells are empty or gone, is a fault: nobody says it any more.
+A name stands for the value of a cell (`table | row | column`), `name_low` and `name_high` for its interval, `name_n`
+for its images. A claim whose relations do not hold, or whose cells are empty or gone, is a fault: it is not said.
 """
 
 import ast
@@ -46,16 +46,18 @@ def claims(path: Path) -> list[Claim]:
         raise ValueError(f"{path}: {explain(error, Claim)}") from None
 
 
-def sentences(path: Path, tables: Path) -> list[str]:
-    """The text of each claim with the numbers of `tables`; ValueError for the first that they do not support."""
-    return [sentence(claim, tables) for claim in claims(path)]
+def sentences(path: Path, *tables: Path) -> list[str]:
+    """The text of each claim with the numbers of the first of the folders `tables` that has them; ValueError for the
+    first claim that they do not support.
+    """
+    return [sentence(claim, *tables) for claim in claims(path)]
 
 
-def sentence(claim: Claim, tables: Path) -> str:
+def sentence(claim: Claim, *tables: Path) -> str:
     """The text with its numbers; ValueError says what does not hold, with the numbers."""
     values = {}
     for name, cell in claim.cells.items():
-        values |= cell_values(name, cell, tables)
+        values |= cell_values(name, cell, *tables)
     for relation in claim.holds:
         if not holds(relation, values):
             numbers = ", ".join(f"{name} = {value:.6g}" for name, value in values.items() if name in relation)
@@ -66,13 +68,14 @@ def sentence(claim: Claim, tables: Path) -> str:
         raise ValueError(f"claim '{claim.text}': the text cannot be filled in: {error}") from error
 
 
-def cell_values(name: str, cell: str, tables: Path) -> dict[str, float]:
+def cell_values(name: str, cell: str, *tables: Path) -> dict[str, float]:
     """The numbers of one cell under the names that relations and texts use."""
     table, *key = (part.strip() for part in cell.split(" | "))
     if len(key) != 2:
         raise ValueError(f"claims: '{cell}' is no cell; write: table | row | column")
-    path = tables / f"{table}.csv"
-    if not path.is_file():
+    path = next((path for path in (folder / f"{table}.csv" for folder in tables) if path.is_file()), None)
+    if path is None:
+        path = tables[-1] / f"{table}.csv"
         raise ValueError(f"{path}: no such table, which a claim rests on ('{cell}')")
     row = rows(path, path.stat().st_mtime_ns).get((key[0], key[1]))
     if row is None:

@@ -17,6 +17,7 @@ from covidqu.config.params import Params
 from covidqu.data.index import INDEX
 from covidqu.report import comparison
 from covidqu.report.checks import check
+from covidqu.report.checks.claims import CLAIMS, claims, sentence
 from covidqu.report.checks.committed import chosen, files
 from covidqu.report.checks.svg_numbers import compare_svg
 from covidqu.report.core import targets
@@ -71,6 +72,7 @@ class Recomputation:
     tables: int = 0
     values: int = 0
     figures: int = 0
+    claims: int = 0
     skipped: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -85,6 +87,7 @@ class Recomputation:
         for name in names:
             self._table(name)
         self._comparison()
+        self._claims()
         self._readme()
         for name in shapes:
             self._figure(name)
@@ -104,7 +107,8 @@ class Recomputation:
         """Print each difference, then the counts, then what was skipped."""
         for fault in self.faults:
             print(fault, file=sys.stderr)
-        done = f"{self.tables} tables recomputed, {self.values} values and {self.figures} figures checked"
+        checked = f"{self.values} values, {self.claims} claims and {self.figures} figures checked"
+        done = f"{self.tables} tables recomputed, {checked}"
         print(f"{self.results}: {done}: {len(self.faults)} differences")
         for (what, reason), names in self.skipped.items():
             print(f"{self.results}: SKIPPED {len(names)} {what}: {reason}: {', '.join(sorted(set(names)))}")
@@ -185,6 +189,15 @@ class Recomputation:
             self._skip("rows of comparison.csv", NO_DATA, "those of the tables above", left)
         self._count("comparison", *kept)
 
+    def _claims(self) -> None:
+        """Sentences with findings: what they rest on still says so."""
+        for claim in claims(self.results / CLAIMS):
+            try:
+                sentence(claim, self.made / "tables", self.results / "tables")
+            except ValueError as error:
+                self._say([f"{CLAIMS}: {error}"])
+            self.claims += 1
+
     def _readme(self) -> None:
         """The tables in README, where README says that it shows these results."""
         text = README.read_text(encoding="utf-8") if README.is_file() else ""
@@ -195,6 +208,10 @@ class Recomputation:
             return  # could not be made: a difference already
         again = self.made / README
         shutil.copy(README, again)
+        for file in (CLAIMS, *(f"tables/{name}.csv" for name in targets.tables(self.params))):
+            if (self.results / file).is_file() and not (self.made / file).is_file():  # what claims rest on
+                (self.made / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.results / file, self.made / file)
         try:
             readme(self.made, again)
         except ValueError as error:
@@ -204,7 +221,7 @@ class Recomputation:
             was, now = (block.of(page) for page in (text, again.read_text(encoding="utf-8")))
             found = check.differences("README.md", markdown_rows(was), markdown_rows(now))
             self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
-            self.tables += 1
+            self.tables += bool(markdown_rows(now)[0])
             self.values += found.values
 
     def _figure(self, name: str) -> None:
