@@ -18,6 +18,7 @@ from covidqu.report.systems import ablations
 from covidqu.report.systems.ablations import ACCURACY, DICE, FALSE_INFECTION, LUNG, WITH, WITHOUT, P
 from covidqu.report.tables import build
 
+NORMAL, PNEUMONIA = FALSE_INFECTION
 LABELS = ["COVID-19"] * 3 + ["Normal"] * 2 + ["Non-COVID"] * 2
 PX = 256 * 256
 DICE_AS = {1.0: (4000, 0, 0), 0.8: (4000, 1000, 1000), 0.5: (2000, 2000, 2000), 0.25: (1000, 3000, 3000)}
@@ -76,18 +77,21 @@ def results(tmp_path: Path) -> Path:
 
 def test_differences_by_hand(results: Path) -> None:
     built = build(Sources(params_of(), results, results), "common/ablations")
-    values = {column: cell(built, GATE, column) for column in (WITH, WITHOUT, DICE, P, FALSE_INFECTION, LUNG, ACCURACY)}
+    values = {
+        column: cell(built, GATE, column) for column in (WITH, WITHOUT, DICE, P, *FALSE_INFECTION, LUNG, ACCURACY)
+    }
     assert {column: found.measured_correct for column, found in values.items()} == {
         WITH: pytest.approx(2.3 / 3),
         WITHOUT: pytest.approx(1.55 / 3),
         DICE: pytest.approx(0.75 / 3),
         P: pytest.approx(wilcoxon([0.5, 0, 0.25], zero_method="pratt").pvalue),
-        FALSE_INFECTION: pytest.approx(1 / 4 - 3 / 4),
+        NORMAL: pytest.approx(1 / 2 - 1),
+        PNEUMONIA: pytest.approx(0 - 1 / 2),
         LUNG: pytest.approx(0.1),
         ACCURACY: pytest.approx(3 / 7),
     }
     counts = {column: found.n for column, found in values.items()}
-    assert counts == {WITH: 3, WITHOUT: 3, DICE: 3, P: 3, FALSE_INFECTION: 4, LUNG: 7, ACCURACY: 7}
+    assert counts == {WITH: 3, WITHOUT: 3, DICE: 3, P: 3, NORMAL: 2, PNEUMONIA: 2, LUNG: 7, ACCURACY: 7}
     assert {found.split for found in values.values()} == {"deduplicated Val"}
     assert values[DICE].ci_low < 0.25 < values[DICE].ci_high <= 0.5
     assert values[DICE].note == "reference minus reference-no-gate, paired over images"
@@ -100,7 +104,7 @@ def test_the_sign_turns_with_the_pair(results: Path) -> None:
     params = params_of(ablations={GATE: ["reference-no-gate", "reference"]})
     built = build(Sources(params, results, results), "common/ablations")
     assert cell(built, GATE, DICE).measured_correct == pytest.approx(-0.25)
-    assert cell(built, GATE, FALSE_INFECTION).measured_correct == pytest.approx(0.5)
+    assert cell(built, GATE, NORMAL).measured_correct == pytest.approx(0.5)
 
 
 def test_what_a_pair_does_not_have(results: Path) -> None:
@@ -120,7 +124,7 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
     params = params_of()
     sources = Sources(params, results, results)
     built, reason = build(sources, "common/ablations"), "not run: run reference-no-gate has no validation.parquet"
-    assert {cell(built, GATE, c).note for c in (WITHOUT, DICE, P, FALSE_INFECTION, LUNG, ACCURACY)} == {reason}
+    assert {cell(built, GATE, c).note for c in (WITHOUT, DICE, P, *FALSE_INFECTION, LUNG, ACCURACY)} == {reason}
     assert cell(built, GATE, WITH).measured_correct == pytest.approx(2.3 / 3)
     assert sources.validation("reference-no-gate") is None and sources.why_no_validation("reference") is None
     with pytest.raises(ValueError, match=r"reference-no-gate: run .* has no validation.parquet; run its `validate` st"):
@@ -130,9 +134,10 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
 def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path: Path) -> None:
     params = params_of()
     drawn = ablations.effects(Sources(params, results, results), "words", [])
-    left, right = drawn.axes
+    left, *others = drawn.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [HEADS, FLIP, GATE]
-    for axes, wanted in ((left, [-0.25 / 3, 0.1, 0.25]), (right, [-0.25, 0.0, -0.5])):
+    effects = [-0.25 / 3, 0.1, 0.25], [0.0, 0.0, -0.5], [-0.5, 0.0, -0.5]
+    for axes, wanted in zip((left, *others), effects, strict=True):
         zero, bars = axes.lines[0], axes.lines[1]
         assert list(zero.get_xdata()) == [0, 0]
         np.testing.assert_allclose(bars.get_xdata(), wanted, atol=1e-12)

@@ -31,7 +31,7 @@ def from_masks(predictions: np.ndarray, truths: np.ndarray) -> pd.DataFrame:
 
 
 def test_all_protocols_are_there() -> None:
-    wanted = "img_covid pooled_covid pooled_all fp_empty img_smooth1 batch8_seq img_all_e1 img_all_e0"
+    wanted = "img_covid pooled_covid pooled_all fp_normal fp_pneumonia img_smooth1 batch8_seq img_all_e1 img_all_e0"
     assert list(protocols.PROTOCOLS) == wanted.split()
     assert all(p.empty_masks for p in protocols.PROTOCOLS.values())
 
@@ -88,18 +88,20 @@ def test_four_cases_pooled() -> None:
 
 
 def test_four_cases_of_false_positives() -> None:
-    values = protocols.per_image("fp_empty", frame([*CASES, (0, 1, 0, 99)]), TASK)
+    scores = frame([*CASES, (0, 1, 0, 99), FALSE]).assign(label=["COVID-19"] * 2 + ["Normal"] * 3 + ["Non-COVID"])
+    values = protocols.per_image("fp_normal", scores, TASK)
     assert list(values.index) == [2, 3, 4]
     np.testing.assert_allclose(values["any"], [1, 0, 1])
     np.testing.assert_allclose(values["over_1_percent"], [1, 0, 0])  # exactly 1 % is not above 1 %
     np.testing.assert_allclose(values["area"], [0.04, 0, 0.01])
     np.testing.assert_allclose(values["area_of_lung"], [0.1, 0, 0.025])
-    found = protocols.summary("fp_empty", frame([*CASES, (0, 1, 0, 99)]), TASK)
+    assert protocols.per_image("fp_pneumonia", scores, TASK)["area"].tolist() == [0.04]
+    found = protocols.summary("fp_normal", scores, TASK)
     assert found["n"] == 3
     assert found["any"] == pytest.approx(2 / 3)
     assert found["area_median"] == pytest.approx(0.01)
     assert found["area_of_lung_median"] == pytest.approx(0.025)
-    assert np.isnan(protocols.per_image("fp_empty", frame(CASES, lung=0), TASK)["area_of_lung"]).all()
+    assert np.isnan(protocols.per_image("fp_normal", scores.assign(lung_area_px=0), TASK)["area_of_lung"]).all()
 
 
 def test_four_cases_in_batches() -> None:
@@ -136,7 +138,7 @@ def test_lungs_have_one_natural_protocol() -> None:
     scores = frame([NORMAL, MISS], task="lung")
     assert protocols.summary("img_covid", scores, "lung") == protocols.summary("img_all_e1", scores, "lung")
     with pytest.raises(ValueError, match="none of 2 images qualifies"):
-        protocols.summary("fp_empty", scores, "lung")
+        protocols.summary("fp_normal", scores.assign(label="Normal"), "lung")
 
 
 def test_misuse_is_named() -> None:
@@ -275,4 +277,5 @@ def test_reference_points_on_the_real_test_images(covidqu_data: Path) -> None:
     assert found["dice"] == pytest.approx(0.646, abs=5e-4)
     assert found["recall"] == 1  # no infection lies outside the lung
     assert protocols.summary("batch8_seq", whole, TASK)["recall"] == 73 / 146
-    assert protocols.summary("fp_empty", whole, TASK)["any"] == 1
+    labels = whole.assign(label=["COVID-19"] * 583 + ["Non-COVID"] * 292 + ["Normal"] * 291)
+    assert [protocols.summary(p, labels, TASK)["any"] for p in protocols.FALSE_INFECTION] == [1, 1]

@@ -15,7 +15,8 @@ DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
 DEVIATION = "a: REDUCED RUN (epochs 1 instead of 2)"
 COMPARED = [
     Cell("swin-dual", DICE, measured_correct=0.71251, n=583, ci_low=0.7, ci_high=0.7251, run="swin-dual-infection"),
-    Cell("swin-dual", LARGE, measured_correct=0.7118, n=582, run="swin-dual-infection"),
+    Cell("swin-dual", LARGE["Normal"], measured_correct=0.4405, n=291, run="swin-dual-infection"),
+    Cell("swin-dual", LARGE["other pneumonia"], measured_correct=0.9829, n=292, run="swin-dual-infection"),
     Cell("swin-dual", "lung Dice", measured_correct=0.9442, n=1165, run="swin-dual-infection"),
     Cell("swin-dual", ACCURACY, measured_correct=0.6801, n=1165, run="swin-dual-infection"),
     *(Cell(row, DICE, note=f"not run: run {row} has no card.json") for row in ("unetpp-b3", "unet-roi, predicted ROI")),
@@ -62,14 +63,14 @@ def test_side_by_side_without_costs(tmp_path: Path) -> None:
     lines = written(results(tmp_path / "r"), tmp_path / "page.md")
     first = lines.index(SIDE_BY_SIDE.begin) + 1
     words = "**LITE: REDUCED OR CHANGED RUNS, listed under Measured.** "
-    assert lines[first] == f"{words}{CAPTION} (583 COVID-19 images and 582 without annotated infection)."
+    assert lines[first] == f"{words}{CAPTION} (583 COVID-19, 291 Normal, 292 other pneumonia images)."
     table = lines[first + 2 : lines.index(SIDE_BY_SIDE.end)]
-    assert table[0].count("|") == 7 and "parameters" not in table[0], "no column of costs that nobody measured"
+    assert table[0].count("|") == 8 and "parameters" not in table[0], "no column of costs that nobody measured"
     value = printed("swin-dual/table-5")["COVID-19", "I.Dice"]
-    assert table[2] == f"| `swin-dual` | 0.713 [0.700, 0.725] | 71.2 % | 0.944 | 0.680 | {value} |"
-    assert table[3].startswith("| `unetpp-b3` | not run: run unetpp-b3 has no card.json |  |  |  | ")
+    assert table[2] == f"| `swin-dual` | 0.713 [0.700, 0.725] | 44.0 % | 98.3 % | 0.944 | 0.680 | {value} |"
+    assert table[3].startswith("| `unetpp-b3` | not run: run unetpp-b3 has no card.json |  |  |  |  | ")
     assert [line.split("|")[-2].strip() for line in table[5:]] == ["on CT", "on CT", "", "", ""]
-    assert table[7] == "| **`reference`, ours** | 0.800 |  |  |  |  |"
+    assert table[7] == "| **`reference`, ours** | 0.800 |  |  |  |  |  |"
     assert table[8].startswith("| no network: annotated lungs taken as infection | 0.646 [0.620, 0.670] |")
     assert len(table) == 2 + len(ROWS)
 
@@ -85,9 +86,10 @@ def test_side_by_side_with_costs(tmp_path: Path) -> None:
     first = lines.index(SIDE_BY_SIDE.begin) + 1
     assert lines[first].startswith(CAPTION), "nothing was reduced"
     assert "| parameters | training, minutes on the idle device |" in lines[first + 2]
-    assert "| **`reference`, ours** | 0.800 |  |  |  | 4,123,456 | 62 |  |" in lines
+    assert "| **`reference`, ours** | 0.800 |  |  |  |  | 4,123,456 | 62 |  |" in lines
     assert any(
-        line.startswith("| `swin-dual` | 0.713 [0.700, 0.725] | 71.2 % | 0.944 | 0.680 |  |  | ") for line in lines
+        line.startswith("| `swin-dual` | 0.713 [0.700, 0.725] | 44.0 % | 98.3 % | 0.944 | 0.680 |  |  | ")
+        for line in lines
     )
 
 

@@ -139,16 +139,19 @@ def test_metrics_are_those_of_the_protocols(folder: Path, tmp_path: Path) -> Non
     assert infection["img_covid_dice_sd"] == pytest.approx(dice.std())
     assert infection["img_covid_n_no_near_duplicate"] == 2
     assert infection["img_covid_dice_no_near_duplicate"] == pytest.approx(dice[[0, 2]].mean())
-    assert infection["fp_empty_n"] == 3
-    assert infection["fp_empty_any"] == pytest.approx(2 / 3)
-    assert infection["fp_empty_over_1_percent"] == pytest.approx(1 / 3)
-    assert infection["fp_empty_area"] == pytest.approx(910 / 3 / 65536)
+    for protocol, label in protocols.FALSE_INFECTION.items():
+        area = found.loc[found["label"] == label, "infection_fp"] / 65536
+        assert infection[f"{protocol}_n"] == len(area)
+        assert infection[f"{protocol}_any"] == pytest.approx((area > 0).mean())
+        assert infection[f"{protocol}_over_1_percent"] == pytest.approx((area > 0.01).mean())
+        assert infection[f"{protocol}_area"] == pytest.approx(area.mean())
+    assert sorted(found.loc[found["label"] != "COVID-19", "infection_fp"]) == [0, 10, 900]
     assert infection["hd95_n"] == 2
     for protocol in ("pooled_covid", "pooled_all", "img_smooth1", "batch8_seq", "img_all_e1", "img_all_e0"):
         wanted = protocols.summary(protocol, found, "infection")["dice"]
         assert infection[f"{protocol}_dice"] == pytest.approx(wanted), protocol
     assert metrics["lung"]["img_covid_n"] == 6
-    assert not [key for key in metrics["lung"] if key.startswith("fp_empty")]
+    assert not [key for key in metrics["lung"] if key.startswith("fp_")]
 
 
 def test_lung_subset_and_wrong_task(folder: Path, tmp_path: Path) -> None:
@@ -487,7 +490,7 @@ def test_phantom_end_to_end(packed: Path, tmp_path: Path) -> None:
     score("a-run", packed, split, path, tmp_path, CONFIG)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["infection"]["img_covid_dice"] == metrics["infection"]["pooled_covid_dice"] == 1
-    assert metrics["infection"]["fp_empty_any"] == 0
+    assert metrics["infection"]["fp_normal_any"] == metrics["infection"]["fp_pneumonia_any"] == 0
     assert metrics["infection"]["hd95_median"] == 0
     assert metrics["lung"]["img_covid_dice"] == 1
     found, _ = read_scores(tmp_path / "scores.parquet")

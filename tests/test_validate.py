@@ -90,7 +90,8 @@ def test_dice_of_a_mask_known_beforehand(workplace: Places) -> None:
     infected = annotated[annotated > 0]
     assert len(infected) == 4
     np.testing.assert_allclose(dice, 2 * infected / (infected + 256 * 256))
-    assert protocols.per_image("fp_empty", frame, "infection")["over_1_percent"].eq(1).all()
+    for protocol in protocols.FALSE_INFECTION:
+        assert protocols.per_image(protocol, frame, "infection")["over_1_percent"].eq(1).all()
 
 
 def test_weights_that_diverged_are_named(workplace: Places) -> None:

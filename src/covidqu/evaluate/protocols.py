@@ -17,12 +17,17 @@ import pandas as pd
 COUNTS = ("tp", "fp", "fn", "tn")
 MEASURES = ("dice", "iou", "precision", "recall", "f1", "accuracy")
 FALSE_POSITIVES = ("any", "over_1_percent", "area", "area_of_lung")
+FALSE_INFECTION = {"fp_normal": "Normal", "fp_pneumonia": "Non-COVID"}  # protocol: label; false infection, apart
+PROTOCOL_OF = {label: protocol for protocol, label in FALSE_INFECTION.items()}
 LARGE_AREA = 0.01  # of the image
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`unit`: what is averaged (`image` or `batch`), or `pixel` when the counts of all images are added first."""
+    """`unit`: what is averaged (`image` or `batch`), or `pixel` when the counts of all images are added first.
+
+    `label`: only images of this class, if not None.
+    """
 
     name: str
     unit: str
@@ -30,6 +35,7 @@ class Protocol:
     empty_masks: str
     measures: tuple[str, ...]
     source: str
+    label: str | None = None
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -47,9 +53,12 @@ PROTOCOLS: dict[str, Protocol] = {
             "pooled_all", "pixel", "all", "an empty mask adds its false positives; no image scores alone", MEASURES,
             "correct counterpart of paper 001, Table II",
         ),
-        Protocol(
-            "fp_empty", "image", "empty", "only G = 0 counts: false positives, no overlap", FALSE_POSITIVES,
-            "companion of every infection table",
+        *(
+            Protocol(
+                name, "image", "empty", f"only {label} images with G = 0 count: false positives, no overlap",
+                FALSE_POSITIVES, "companion of every infection table", label,
+            )
+            for name, label in FALSE_INFECTION.items()
         ),
         Protocol(
             "img_smooth1", "image", "all", "1 is added to numerator and denominator: empty and blank scores 1, "
@@ -81,9 +90,9 @@ def counts(scores: pd.DataFrame, task: str) -> np.ndarray:
 
 def select(protocol: str, scores: pd.DataFrame, task: str) -> pd.DataFrame:
     """The images that a protocol looks at, in the same order."""
-    foreground = counts(scores, task)[:, [0, 2]].sum(axis=1) > 0
-    kept = {"all": slice(None), "foreground": foreground, "empty": ~foreground}[_known(protocol).images]
-    return scores[kept]
+    known, foreground = _known(protocol), counts(scores, task)[:, [0, 2]].sum(axis=1) > 0
+    kept = {"all": np.ones(len(scores), bool), "foreground": foreground, "empty": ~foreground}[known.images]
+    return scores[kept if known.label is None else kept & (scores["label"] == known.label).to_numpy()]
 
 
 def measures(table: np.ndarray, *, if_empty: float = 0.0, smooth: float = 0.0) -> dict[str, np.ndarray]:
@@ -106,7 +115,7 @@ def measures(table: np.ndarray, *, if_empty: float = 0.0, smooth: float = 0.0) -
 def per_image(protocol: str, scores: pd.DataFrame, task: str) -> pd.DataFrame:
     """One row per image that the protocol looks at, one column per measure; index as in `scores`.
 
-    Their means are the protocol's result, so a bootstrap resamples these rows. For `fp_empty`: `any` and
+    Their means are the protocol's result, so a bootstrap resamples these rows. For `fp_*`: `any` and
     `over_1_percent` (0 or 1), `area` (share of the image) and `area_of_lung` (P / annotated lung pixels; nan without
     lung). ValueError for a protocol that does not average images.
     """
@@ -115,7 +124,7 @@ def per_image(protocol: str, scores: pd.DataFrame, task: str) -> pd.DataFrame:
         raise ValueError(f"{protocol} averages no images (unit: {known.unit}); use {_named('image')}, or `summary`")
     chosen = select(protocol, scores, task)
     table = counts(chosen, task)
-    if protocol == "fp_empty":
+    if known.measures is FALSE_POSITIVES:
         values = _false_positives(table, chosen["lung_area_px"].to_numpy(np.float64))
     else:
         rule = {"img_smooth1": {"smooth": 1.0}, "img_all_e1": {"if_empty": 1.0}}.get(protocol, {})
@@ -148,7 +157,7 @@ def pooled_measure(measure: str) -> Callable[[np.ndarray], np.ndarray]:
 def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> dict[str, float]:
     """The protocol's number per measure, with `n` (images looked at) and, for `batch8_seq`, `batches`.
 
-    `fp_empty` also gives medians: `area_median`, `area_of_lung_median`. ValueError if no image qualifies.
+    `fp_*` also give medians: `area_median`, `area_of_lung_median`. ValueError if no image qualifies.
     """
     known = _known(protocol)
     chosen = select(protocol, scores, task)
@@ -163,7 +172,7 @@ def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> d
         return found | {"batches": len(rows)} | rows.mean().to_dict()
     rows = per_image(protocol, chosen, task)
     found |= rows.mean().to_dict()
-    if protocol == "fp_empty":
+    if known.measures is FALSE_POSITIVES:
         found |= {f"{m}_median": float(rows[m].median()) for m in ("area", "area_of_lung")}
     return found
 

@@ -281,9 +281,10 @@ def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[st
     for protocol in ("pooled_all", "img_smooth1", "batch8_seq", "img_all_e1", "img_all_e0"):
         value = protocols.summary(protocol, scores, task, config.protocol_batch)["dice"]
         out |= {} if np.isnan(value) else {f"{protocol}_dice": value}
-    if len(images) < len(scores):
-        empty = protocols.summary("fp_empty", scores, task)
-        out |= {f"fp_empty_{key}": value for key, value in empty.items() if not np.isnan(value)}
+    for protocol in protocols.FALSE_INFECTION:
+        if len(protocols.select(protocol, scores, task)):
+            values = protocols.summary(protocol, scores, task)
+            out |= {f"{protocol}_{key}": value for key, value in values.items() if not np.isnan(value)}
     return out
 
 

@@ -104,7 +104,7 @@ REMARKS = {
     ],
     "common/cross-system": [
         "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Shares are those of the other "
-        "images with false infection (`fp_empty`): read both together.",
+        "images with false infection (`fp_normal`, `fp_pneumonia`): read them together.",
         "COVID-19 against all other images: of three classes decided by the largest probability. The systems were "
         "trained with different losses, epochs and inputs: this compares runs, not designs.",
         SOURCES,
@@ -172,7 +172,7 @@ REMARKS = {
     "common/ablations": [
         "The run with the part minus the run without it, over the same images of Val: infection Dice (`img_covid`), "
         "Wilcoxon's signed-rank test, zero differences ranked (Pratt), p not adjusted for the number of parts; false "
-        "infection (`fp_empty`) is the share of Normal and Non-COVID images of which more than 1 % is positive. A "
+        "infection (`fp_normal`, `fp_pneumonia`) is the share of images of which more than 1 % is positive. A "
         "part helps where Dice rises and where this share falls.",
         "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
         "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
@@ -225,7 +225,7 @@ REMARKS = {
     ],
     "audit/000-false-infection": [
         "The loss of paper 000 asks for infection in COVID-19 images only, so nothing restrains it elsewhere. "
-        "`fp_empty` counts Normal and Non-COVID images, `img_covid` the COVID-19 images.",
+        "`fp_normal` counts Normal images, `fp_pneumonia` Non-COVID ones, `img_covid` the COVID-19 images.",
         "Rows named gated are not the paper's: they hide infection where the predicted class is not COVID-19.",
         "Rows `printed I.Dice`: `published` holds what follows from the printed value, `measured_correct` the same "
         "quantity of this run.",
@@ -233,7 +233,7 @@ REMARKS = {
     ],
     "audit/002-roi-source": [
         "The same weights and test images under both regions of interest; the difference is paired over images. "
-        "`img_covid`: COVID-19 images; `fp_empty`: the others.",
+        "`img_covid`: COVID-19 images; `fp_normal`, `fp_pneumonia`: the others.",
         ONE_TRAINING,
     ],
     "audit/004-skip-reconstruction": [

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from covidqu.report.core.cells import NOT_RUN
-from covidqu.report.core.measures import FALSE_POSITIVES
+from covidqu.report.core.measures import APART
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
 from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
-from covidqu.report.systems.cross_system import ACCURACY, DICE, EMPTY, LUNG
+from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, OVER
 from covidqu.report.tables import CAPTIONS
 
 TABLE, COST = "common/cross-system", "common/cost"
 CAPTION = CAPTIONS[TABLE]
-LARGE = {measure: column for column, measure in FALSE_POSITIVES.items()}["over_1_percent"] + EMPTY
+LARGE = {who: f"{OVER}, {who}" for who in APART.values()}
 ON_CT = "on CT"
 Cells = dict[tuple[str, str], dict[str, str]]  # (row, column) -> fields
 
@@ -48,7 +48,7 @@ def _share(value: float) -> str:
 
 COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: table, column, how it is shown
     "infection Dice, COVID-19 images [95 %]": (TABLE, DICE, "{:.3f}".format),
-    "images without annotated infection with > 1 % false infection": (TABLE, LARGE, _share),
+    **{f"{who} images with > 1 % marked": (TABLE, column, _share) for who, column in LARGE.items()},
     "lung Dice": (TABLE, LUNG, "{:.3f}".format),
     "COVID-19 vs rest, accuracy": (TABLE, ACCURACY, "{:.3f}".format),
     "parameters": (COST, PARAMETERS, "{:,.0f}".format),
@@ -83,9 +83,9 @@ def _heading(title: str, cells: Cells) -> str:
     words = [before.removesuffix(" - "), "REDUCED OR CHANGED RUNS, listed under Measured" if deviations else ""]
     marks = ": ".join(word for word in words if word)
     counts = {kind: [c["n"] for (_, column), c in cells.items() if column == wanted and c["n"]]
-              for kind, wanted in (("COVID-19 images", DICE), ("without annotated infection", LARGE))}  # fmt: skip
-    images = " and ".join(f"{found[0]} {kind}" for kind, found in counts.items() if found)
-    mark, behind = f"**{marks}.** " if marks else "", f" ({images})" if images else ""
+              for kind, wanted in {"COVID-19": DICE, **LARGE}.items()}  # fmt: skip
+    images = ", ".join(f"{found[0]} {kind}" for kind, found in counts.items() if found)
+    mark, behind = f"**{marks}.** " if marks else "", f" ({images} images)" if images else ""
     return f"{mark}{CAPTION}{behind}."
 
 

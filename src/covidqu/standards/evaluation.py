@@ -11,14 +11,17 @@ from huggingface_hub import EvalResult
 from covidqu.config.baselines import SPLIT, SUBSET
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import FALSE_POSITIVES, HEADLINE, cell, class_cell, image_cell, not_run
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, cell, class_cell, image_cell, not_run
 from covidqu.report.core.references import in_place_of
 from covidqu.report.core.sources import Sources
 
 TEST = "test"  # the only row label: a card is about one run
-EMPTY = ", images without annotated infection"
 CLASS_MEASURES = {"accuracy": "accuracy", "balanced accuracy": "balanced_accuracy", "AUC of COVID-19": "auc"}
-BESIDE = ("Dice", f"share with a positive pixel{EMPTY}", *CLASS_MEASURES)  # what reference points are shown for
+BESIDE = (
+    "Dice",
+    *(f"share with a positive pixel, {who}" for who in APART.values()),
+    *CLASS_MEASURES,
+)  # what reference points are shown for
 TYPES = {"Dice": "dice", "IoU": "iou", "accuracy": "accuracy", "balanced accuracy": "balanced_accuracy"}
 TYPES |= {"AUC of COVID-19": "roc_auc", "SSIM": "ssim"}  # measure, the last words of a row: name of the metric
 TASK_TYPES = {"lung": "image-segmentation", "infection": "image-segmentation", "class": "image-classification"}
@@ -63,7 +66,8 @@ def _of_masks(sources: Sources, run: str, task: str) -> list[Cell]:
     cells = [cell(sources, TEST, name, run, task, name.lower(), correct=HEADLINE) for name in ("Dice", "IoU")]
     if task == "infection":
         cells += [
-            cell(sources, TEST, f"{words}{EMPTY}", run, task, measure, correct="fp_empty")
+            cell(sources, TEST, f"{words}, {who}", run, task, measure, correct=protocol)
+            for protocol, who in APART.items()
             for words, measure in FALSE_POSITIVES.items()
         ]
     return cells

@@ -20,16 +20,17 @@ from covidqu.report.core.several_runs import difference_cell, over_seeds
 from covidqu.report.core.sources import Sources
 
 __all__ = [
-    "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
+    "APART", "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
     "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
 ]  # fmt: skip
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
-FALSE_POSITIVES = {  # column: measure of the protocol fp_empty
+FALSE_POSITIVES = {  # column: measure of the protocols `fp_*`
     "share with a positive pixel": "any",
     "share with more than 1 % of the image positive": "over_1_percent",
     "mean positive share of the image": "area",
     "mean positive share of the lung": "area_of_lung",
 }
+APART = {"fp_normal": "Normal", "fp_pneumonia": "other pneumonia"}  # whose false infection it is, in words
 Interval = tuple[float, float | None, float | None]
 Quantity = str | Callable[[pd.DataFrame], np.ndarray | pd.Series]  # a column, or a function of the scores
 Select = str | Callable[[pd.DataFrame], np.ndarray | pd.Series] | None  # a label, or which images; None: all
@@ -137,19 +138,23 @@ def _why_undefined(names: list[str], scores: pd.DataFrame, task: str, metric: st
 
 
 def false_positive_cells(
-    sources: Sources, row: str, run: str, task: str, label: str | None = None, suffix: str = "", note: str = ""
+    sources: Sources, row: str, run: str, protocol: str, suffix: str = "", note: str = ""
 ) -> list[Cell]:
-    """What is painted on images whose annotated mask is empty: shares with intervals, and the median area."""
+    """Infection marked on images of one class without any: shares with intervals, and the median area.
+
+    `protocol`: one of `FALSE_INFECTION`, whose words are in `APART`.
+    """
+    task = "infection"
     cells = [
-        cell(sources, row, f"{column}{suffix}", run, task, m, correct="fp_empty", label=label, note=note)
+        cell(sources, row, f"{column}{suffix}", run, task, m, correct=protocol, note=note)
         for column, m in FALSE_POSITIVES.items()
     ]
     column, usable = f"median positive share of the image{suffix}", cells[0].measured
     if not usable:
         return [*cells, Cell(row, column, note=cells[0].note)]
-    median = value("fp_empty", _chosen(sources, run, label, False), task, "area_median", sources.params.evaluate)
+    median = value(protocol, sources.scores(run), task, "area_median", sources.params.evaluate)
     middle = Cell(
-        *(row, column, None, None, median, "", "fp_empty"),
+        *(row, column, None, None, median, "", protocol),
         n=cells[0].n,
         run=run,
         split=tested_on(sources, run),

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.report.core import titles
-from covidqu.report.core.measures import false_positive_cells
+from covidqu.report.core.measures import APART, false_positive_cells
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.targets import figure_predictions
 from covidqu.report.drawing import predicted
@@ -138,13 +138,12 @@ def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
 
 def false_infection_words(sources: Sources, named: dict[str, str]) -> str:
     """How often each run (run -> its name here) paints infection where there is none; empty without scores."""
-    rates = [false_positive_cells(sources, "", run, "infection")[0] for run in named]
-    words = [f"{named[c.run]} {c.measured_correct:.1%}" for c in rates if c.measured]
-    return (
-        f"Test images without annotated infection, any false infection (n = {rates[0].n}): {', '.join(words)}"
-        if words
-        else ""
-    )
+    found = []
+    for protocol, who in APART.items():
+        rates = [false_positive_cells(sources, "", run, protocol)[0] for run in named]
+        words = [f"{named[c.run]} {c.measured_correct:.1%}" for c in rates if c.measured]
+        found += [f"{who} (n = {rates[0].n}): {', '.join(words)}"] if words else []
+    return f"Test images with any false infection, {'; '.join(found)}" if found else ""
 
 
 def area(mask: np.ndarray) -> str:

@@ -6,6 +6,7 @@ come out of its rows to every printed digit only so. "Acc" of a class is its rec
 
 from collections.abc import Callable
 
+from covidqu.evaluate.protocols import PROTOCOL_OF
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.measures import HEADLINE, cell, class_cell, false_positive_cells, not_run
 from covidqu.report.core.run_cells import class_protocol
@@ -40,7 +41,7 @@ def infection(sources: Sources) -> list[Cell]:
         cells.append(_infection_dice(sources, label))
         cells += _classes(sources, label, INFECTION_RUN, tuple(CLASS_COLUMNS))
     for label in LABELS[:2]:
-        cells += false_positive_cells(sources, label, INFECTION_RUN, "infection", label)
+        cells += false_positive_cells(sources, label, INFECTION_RUN, PROTOCOL_OF[label])
     return with_published("swin-dual/table-5", cells)
 
 

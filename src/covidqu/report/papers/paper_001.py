@@ -2,6 +2,7 @@
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
+from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
 from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run
 from covidqu.report.core.sources import Sources
@@ -73,7 +74,8 @@ def overall(sources: Sources) -> list[Cell]:
     cells.append(
         cell(sources, "Dice Coefficient", "Score, mean of COVID-19 images", RUN, TASK, "dice", correct="img_covid")
     )
-    cells += false_positive_cells(sources, "images without annotated infection", RUN, TASK)
+    for protocol, label in FALSE_INFECTION.items():
+        cells += false_positive_cells(sources, f"{label} images", RUN, protocol)
     return with_published(name, cells)
 
 
@@ -88,8 +90,8 @@ def by_category(sources: Sources) -> list[Cell]:
             shown = {"paper": _category_protocol(metric), "correct": correct, "label": label}
             note = "" if correct else UNDEFINED
             cells.append(cell(sources, label, column, RUN, TASK, metric, **shown, note=note))
-    for label in ("Non-COVID", "Normal"):
-        cells += false_positive_cells(sources, label, RUN, TASK, label)
+    for protocol, label in FALSE_INFECTION.items():
+        cells += false_positive_cells(sources, label, RUN, protocol)
     return with_published(name, cells)
 
 

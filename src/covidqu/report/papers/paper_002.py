@@ -1,5 +1,6 @@
 """Tables of paper 002 (two-phase U-Net): lung and infection segmentation on the test images."""
 
+from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.measures import HEADLINE, cell, false_positive_cells, loss_cell
 from covidqu.report.core.sources import Sources
@@ -31,7 +32,6 @@ def infection(sources: Sources) -> list[Cell]:
             cells.append(
                 cell(sources, row, column, run, "infection", metric, paper="img_all_e1", correct=HEADLINE, note=note)
             )
-        cells += false_positive_cells(
-            sources, "images without annotated infection", run, "infection", None, suffix, note
-        )
+        for protocol, label in FALSE_INFECTION.items():
+            cells += false_positive_cells(sources, f"{label} images", run, protocol, suffix, note)
     return with_published("unet-roi/table-4", cells)

@@ -225,9 +225,9 @@ def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
         px, column = side(sources, one), "Normal, share with a positive pixel"
 
         def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, px, "fp_empty", "any")
+            return per_image(scores, px, "fp_normal", "any")
 
-        shown = {"select": normal, "scale": PERCENT, "how": f"fp_empty, {px} px"}
+        shown = {"select": normal, "scale": PERCENT, "how": f"fp_normal, {px} px"}
         return image_cell(sources, row, column, one, quantity, **shown)
 
     return [over_seeds(sources, run, dice), over_seeds(sources, run, painted)]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pandas as pd
 
 from covidqu.evaluate import protocols
+from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell, not_run
 from covidqu.report.core.published import paper
@@ -66,11 +67,10 @@ def experiments(sources: Sources) -> list[Cell]:
     for row, run in EXPERIMENTS.items():
         if run not in NO_MASK:
             cells += [_dice(sources, row, run), _dice_of_all(sources, row, run)]
-            for column, metric in (
-                ("no infection annotated, share with a positive pixel", "any"),
-                ("no infection annotated, mean area", "area"),
-            ):
-                cells.append(cell(sources, row, column, run, "infection", metric, correct="fp_empty"))
+            for protocol, label in FALSE_INFECTION.items():
+                for words, metric in (("share with a positive pixel", "any"), ("mean area", "area")):
+                    column = f"{label}, {words}"
+                    cells.append(cell(sources, row, column, run, "infection", metric, correct=protocol))
         if run not in NO_CLASS:
             cells += [_class(sources, row, column, run) for column in CLASS_METRICS]
         if run in RECONSTRUCTS:

@@ -16,7 +16,7 @@ from covidqu.evaluate.comparisons import wilcoxon
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.measures import APART, HEADLINE
 from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
 from covidqu.report.core.several_runs import class_difference, mask_difference, shared
 from covidqu.report.core.sources import Sources
@@ -27,11 +27,13 @@ from covidqu.report.systems.pairwise import p_cell
 
 WITH, WITHOUT = "infection Dice with", "infection Dice without"
 DICE, P = "infection Dice, difference", "infection Dice, Wilcoxon p"
-FALSE_INFECTION = "share of images without annotated infection with more than 1 % positive, difference"
+FALSE_INFECTION = {
+    f"share of {who} images with more than 1 % positive, difference": protocol for protocol, who in APART.items()
+}
 LUNG, ACCURACY = "lung Dice, difference", "three-class accuracy, difference"
 MASKS = {  # column: task, measure, protocol
     DICE: ("infection", "dice", HEADLINE),
-    FALSE_INFECTION: ("infection", "over_1_percent", "fp_empty"),
+    **{column: ("infection", "over_1_percent", protocol) for column, protocol in FALSE_INFECTION.items()},
     LUNG: ("lung", "dice", HEADLINE),
 }
 Pair = tuple[str, str]  # the run with the part, the run without it
@@ -46,7 +48,7 @@ def _row(sources: Sources, part: str, pair: Pair) -> list[Cell]:
     cells = [_mean(sources, part, column, run) for column, run in zip((WITH, WITHOUT), pair, strict=True)]
     reason = sources.why_no_validation(pair[0]) or sources.why_no_validation(pair[1])
     if reason:
-        return [*cells, *(not_run(part, column, reason) for column in (DICE, P, FALSE_INFECTION, LUNG, ACCURACY))]
+        return [*cells, *(not_run(part, column, reason) for column in (DICE, P, *FALSE_INFECTION, LUNG, ACCURACY))]
     differences = [_of_masks(sources, part, column, pair) for column in MASKS]
     test = _test(sources, differences[0], pair)
     return [*cells, differences[0], test, *differences[1:], _of_classes(sources, part, pair)]
@@ -123,22 +125,22 @@ def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
         if reason:
             raise ValueError(f"{sources.folder(run)}: {reason}; run its `validate` step")
     cells = {(cell.row, cell.column): cell for cell in sources.once(ablations)}
-    lost = [cell for (_, column), cell in cells.items() if column in (DICE, FALSE_INFECTION) and not cell.measured]
+    lost = [cell for (_, column), cell in cells.items() if column in (DICE, *FALSE_INFECTION) and not cell.measured]
     if lost:
         raise ValueError(f"{sources.results}: no {lost[0].column} for '{lost[0].row}': {lost[0].note}")
     parts = sorted(sources.params.ablations, key=lambda part: cells[part, DICE].measured_correct)
-    drawn = Figure(figsize=(11, 2.2 + 0.36 * len(parts)), layout="constrained")
-    left, right = drawn.subplots(1, 2, sharey=True)
-    for axes, column, images in ((left, DICE, "COVID-19 images"), (right, FALSE_INFECTION, "no infection annotated")):
+    drawn = Figure(figsize=(13, 2.2 + 0.36 * len(parts)), layout="constrained")
+    left, *others = drawn.subplots(1, 3, sharey=True)
+    panels = {DICE: "COVID-19", **{column: APART[protocol] for column, protocol in FALSE_INFECTION.items()}}
+    for axes, (column, images) in zip((left, *others), panels.items(), strict=True):
         _dots(axes, [cells[part, column] for part in parts])
         counts = sorted({cells[part, column].n for part in parts})
-        axes.set_title(f"{images}, n = {' or '.join(map(str, counts))}", fontsize=10)
+        axes.set_title(f"{images} images, n = {' or '.join(map(str, counts))}", fontsize=10)
     left.set_yticks(range(len(parts)), parts)
     left.set_ylim(-0.6, len(parts) - 0.4)
     left.set_xlabel("infection Dice, with minus without\n(right of zero: the part helps)")
-    right.set_xlabel(
-        "no infection annotated: share with more than 1 % positive,\nwith minus without (left of zero: it helps)"
-    )
+    for axes in others:
+        axes.set_xlabel("share with more than 1 % positive,\nwith minus without (left of zero: it helps)")
     share = sources.params.evaluate.bootstrap.confidence
     words = f"{caption}; bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"
     headed(drawn, sources, words, runs)

@@ -13,11 +13,12 @@ import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.evaluate import quality
-from covidqu.evaluate.protocols import COUNTS, counts, per_image
+from covidqu.evaluate.protocols import COUNTS, FALSE_INFECTION, counts, per_image
 from covidqu.evaluate.statistics import bootstrap_difference, bootstrap_mean
 from covidqu.report.arithmetic.rounded import Rounded
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import (
+    APART,
     FALSE_POSITIVES,
     HEADLINE,
     cell,
@@ -38,7 +39,7 @@ from covidqu.report.papers.paper_004 import OURS
 
 NO_SKIPS, DIFFERENCE = f"{OURS}-no-skips", "with minus without"
 MASKS = {"soft": "", "thresholded": "_hard", "annotated": "_annotated"}  # what the class head sees: suffix of logits
-WITHOUT_INFECTION = ("Normal", "Non-COVID")
+WITHOUT_INFECTION = tuple(FALSE_INFECTION.values())
 DECIMALS = 4  # that paper 000 prints
 GATED = "gated by the predicted class"
 GATING = "infection is kept only where the predicted class is COVID-19; the paper does no such thing"
@@ -102,13 +103,10 @@ def _of_images(
 def false_infection(sources: Sources) -> list[Cell]:
     """What paper 000's network paints where nothing is annotated, and gated, and what the printed Dice implies."""
     run, cells = INFECTION_RUN, []
-    for row, label in {
-        "images without annotated infection": None,
-        **{label: label for label in WITHOUT_INFECTION},
-    }.items():
-        cells += false_positive_cells(sources, row, run, "infection", label)
+    for protocol, label in FALSE_INFECTION.items():
+        cells += false_positive_cells(sources, label, run, protocol)
         for column, metric in FALSE_POSITIVES.items():
-            cells.append(_gated(sources, f"{row}, {GATED}", column, metric, "fp_empty", label))
+            cells.append(_gated(sources, f"{label}, {GATED}", column, metric, protocol, label))
     row, column = "COVID-19", "infection Dice"
     cells.append(cell(sources, row, column, run, "infection", "dice", correct=HEADLINE))
     cells.append(_gated(sources, f"{row}, {GATED}", column, "dice", HEADLINE, None))
@@ -192,7 +190,8 @@ def roi_source(sources: Sources) -> list[Cell]:
     names = {"Dice": "dice", "IoU": "iou", "precision": "precision", "recall": "recall"}
     rows = {f"infection {name}, COVID-19 images": (HEADLINE, metric) for name, metric in names.items()}
     rows |= {
-        f"images without annotated infection, {column}": ("fp_empty", metric)
+        f"{who}, {column}": (protocol, metric)
+        for protocol, who in APART.items()
         for column, metric in FALSE_POSITIVES.items()
     }
     cells = []
@@ -217,7 +216,7 @@ def skips(sources: Sources) -> list[Cell]:
     cells.append(_paired(sources, row, lambda s: quality.psnr(s["reconstruction_mse"])))
     for row, protocol, metric in (
         ("infection Dice, COVID-19 images", HEADLINE, "dice"),
-        ("images without annotated infection, share with a positive pixel", "fp_empty", "any"),
+        *((f"{who}, share with a positive pixel", protocol, "any") for protocol, who in APART.items()),
     ):
         cells += [cell(sources, row, c, run, "infection", metric, correct=protocol) for c, run in columns.items()]
         cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "infection", metric, protocol))

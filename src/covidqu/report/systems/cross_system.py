@@ -5,6 +5,7 @@ Non-COVID together, over all images, also those that a head was never taught.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,15 @@ from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.catalogue import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import HEADLINE, cell, false_positive_cells, not_run, over_seeds
+from covidqu.report.core.measures import (
+    APART,
+    FALSE_POSITIVES,
+    HEADLINE,
+    cell,
+    false_positive_cells,
+    not_run,
+    over_seeds,
+)
 from covidqu.report.core.run_cells import class_protocol, measured
 from covidqu.report.core.sources import Sources
 
@@ -28,7 +37,7 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
     "reference (ours)": (OURS, OURS),
 }
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
-EMPTY = ", images without annotated infection"
+ANY, OVER = ("share with a positive pixel", "share with more than 1 % of the image positive")
 NOT_GIVEN = "not applicable: "
 MISSING = "no output of this kind"
 
@@ -47,7 +56,7 @@ def _row(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     note = f"run {run}"
     return [
         cell(sources, row, DICE, run, "infection", "dice", correct=HEADLINE, note=note),
-        *false_positive_cells(sources, row, run, "infection", suffix=EMPTY),
+        *(c for how, who in APART.items() for c in false_positive_cells(sources, row, run, how, f", {who}")),
         _lung(sources, row, run, lung),
         _class(sources, row, AUC, run),
         _class(sources, row, ACCURACY, run),
@@ -58,10 +67,12 @@ def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
     def dice(name: str) -> Cell:
         return cell(sources, row, DICE, name, "infection", "dice", correct=HEADLINE)
 
-    def touched(name: str) -> Cell:
-        return cell(sources, row, f"share with a positive pixel{EMPTY}", name, "infection", "any", correct="fp_empty")
+    def touched(name: str, protocol: str, column: str) -> Cell:
+        measure = FALSE_POSITIVES[column]
+        return cell(sources, row, f"{column}, {APART[protocol]}", name, "infection", measure, correct=protocol)
 
-    makes: list[Callable[[str], Cell]] = [dice, touched]
+    makes: list[Callable[[str], Cell]] = [dice]
+    makes += [partial(touched, protocol=protocol, column=column) for protocol in APART for column in (ANY, OVER)]
     makes += [lambda name, column=column: _class(sources, row, column, name) for column in (AUC, ACCURACY)]
     return [over_seeds(sources, run, make) for make in makes]
 

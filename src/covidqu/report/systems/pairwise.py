@@ -6,6 +6,7 @@ asked it, and its p values are adjusted within the family (Holm).
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -14,14 +15,14 @@ from covidqu.evaluate import comparisons
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.core.cells import NOT_RUN, Cell, Value
-from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.measures import APART, HEADLINE
 from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
 from covidqu.report.core.several_runs import difference_cell, on_shared_images
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import ACCURACY, AUC, COVID, covid_against_rest
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
-FALSE_INFECTION = "share of other images with false infection"
+TOUCHED = {protocol: f"share of {who} images with false infection" for protocol, who in APART.items()}
 SMALLEST = 1e-4  # p values below it are printed as such
 
 
@@ -83,8 +84,8 @@ def _dice(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, flo
     return _of_masks(sources, row, "infection Dice, difference", (run_a, run_b), HEADLINE, "dice")
 
 
-def _false_infection(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
-    return _of_masks(sources, row, f"{FALSE_INFECTION}, difference", (run_a, run_b), "fp_empty", "any")
+def _false_infection(protocol: str, sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+    return _of_masks(sources, row, f"{TOUCHED[protocol]}, difference", (run_a, run_b), protocol, "any")
 
 
 def _of_masks(
@@ -150,7 +151,7 @@ def _class_cell(
 
 QUESTIONS = (
     Question("infection Dice", "Wilcoxon", _dice),
-    Question(FALSE_INFECTION, "McNemar", _false_infection),
+    *(Question(what, "McNemar", partial(_false_infection, protocol)) for protocol, what in TOUCHED.items()),
     Question(ACCURACY, "McNemar", _accuracy, of_class=True),
     Question(AUC, "DeLong", _auc, of_class=True),
 )

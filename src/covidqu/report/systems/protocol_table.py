@@ -10,7 +10,7 @@ from covidqu.evaluate.protocols import PROTOCOLS, per_image
 from covidqu.evaluate.statistics import Interval, bootstrap_ratio
 from covidqu.report.arithmetic.rounded import gap
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import cell, false_positive_cells
+from covidqu.report.core.measures import APART, cell, false_positive_cells
 from covidqu.report.core.sources import Sources
 
 METRICS = ("dice", "iou")
@@ -36,7 +36,8 @@ def protocols(sources: Sources) -> list[Cell]:
                 if metric in known.measures
             ]
             cells += [*found, _gap(sources, run, protocol, *found)] if found else []
-        cells += false_positive_cells(sources, run, run, "infection")
+        for protocol, who in APART.items():
+            cells += false_positive_cells(sources, run, run, protocol, f", {who}")
     return cells
 
 

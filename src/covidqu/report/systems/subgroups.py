@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covidqu.evaluate.protocols import per_image
+from covidqu.evaluate.protocols import PROTOCOL_OF, per_image
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_unpaired
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import HEADLINE
@@ -20,7 +20,7 @@ from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 QUARTERS = 4
-WITHOUT_INFECTION = ("Normal", "Non-COVID")
+WITHOUT_INFECTION = tuple(PROTOCOL_OF)
 STATUS = {"with a near-duplicate in Train or Val": True, "without one": False}
 LARGEST = f"infection Dice, largest minus smallest of {QUARTERS} area groups"
 
@@ -48,8 +48,8 @@ def _quarter(place: int) -> str:
 
 def _groups(scores: pd.DataFrame | None) -> dict[str, tuple[np.ndarray, str, str]]:
     """Column -> (values per image, protocol, note); of no scores: the columns alone."""
-    empty = pd.DataFrame(columns=["dice", "any", "area", "label", "near_duplicate"])
-    dice, unannotated = (empty, empty) if scores is None else (with_area(scores), _false_infection(scores))
+    empty = pd.DataFrame(columns=["dice", "area", "near_duplicate"])
+    dice = empty if scores is None else with_area(scores)
     found = {}
     for place, part in enumerate(quarters(dice)):
         words = f"annotated {part['area'].min():.1%} to {part['area'].max():.1%} of the image" if len(part) else ""
@@ -59,10 +59,8 @@ def _groups(scores: pd.DataFrame | None) -> dict[str, tuple[np.ndarray, str, str
         found[f"infection Dice, {words}"] = dice.loc[chosen, "dice"].to_numpy(), HEADLINE, ""
     touched = "share of images with false infection"
     for label in WITHOUT_INFECTION:
-        found[f"{touched}, {label}"] = unannotated.loc[unannotated["label"] == label, "any"].to_numpy(), "fp_empty", ""
-    for words, status in STATUS.items():
-        chosen = unannotated["near_duplicate"].astype(bool) == status
-        found[f"{touched}, {words}"] = unannotated.loc[chosen, "any"].to_numpy(), "fp_empty", ""
+        values = np.empty(0) if scores is None else _touched(scores, label)
+        found[f"{touched}, {label}"] = values, PROTOCOL_OF[label], ""
     return found
 
 
@@ -80,9 +78,9 @@ def quarters(images: pd.DataFrame, groups: int = QUARTERS) -> list[pd.DataFrame]
     return [images.iloc[part] for part in np.array_split(np.arange(len(images)), groups)]
 
 
-def _false_infection(scores: pd.DataFrame) -> pd.DataFrame:
-    found = per_image("fp_empty", scores, "infection")[["any"]]
-    return found.join(scores.loc[found.index, ["label", "near_duplicate"]])
+def _touched(scores: pd.DataFrame, label: str) -> np.ndarray:
+    """0 or 1 per image of a class without infection: is any pixel positive?"""
+    return per_image(PROTOCOL_OF[label], scores, "infection")["any"].to_numpy()
 
 
 def _mean(sources: Sources, row: str, column: str, run: str, values: np.ndarray, how: str, note: str) -> Cell:
@@ -112,8 +110,7 @@ def dice_by_area(sources: Sources, caption: str, runs: list[str]) -> Figure:
         parts = quarters(with_area(scores))
         means = [bootstrap_mean(part["dice"].to_numpy(), config) for part in parts if len(part)]
         _points(left, np.arange(len(means)) + shift, means, row, line=True)
-        unannotated = _false_infection(scores)
-        values = [unannotated.loc[unannotated["label"] == label, "any"].to_numpy() for label in WITHOUT_INFECTION]
+        values = [_touched(scores, label) for label in WITHOUT_INFECTION]
         _points(
             right,
             np.arange(len(WITHOUT_INFECTION)) + shift,
