@@ -33,3 +33,10 @@ def test_ci_runs_the_readmes_test_command() -> None:
     for command in test:
         assert command in script, f"README's test command has `{command}`, .ci/run has not"
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+def test_patients_without_annotated_infection_are_named() -> None:
+    """They are Normal or have another pneumonia; the word stands only where a column that a paper prints is quoted."""
+    command = ["git", "grep", "-n", "-i", "healthy", "--", ":!tests/test_style.py"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert found and not [line for line in found if "Class 2 (Healthy)" not in line]

@@ -65,7 +65,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     ),
     "baseline": (
         commands.baseline,
-        "fit and score one reference point: a trivial mask or a shortcut",
+        "fit and score one baseline: a trivial mask or a shortcut",
         ("name",),
         ("packed", "split", "out"),
         (),

@@ -122,7 +122,7 @@ class Params(Strict):
         return self.resolved[name]
 
     def baseline(self, name: str) -> Baseline:
-        """The settings of one reference point; ValueError names the valid ones."""
+        """The settings of one baseline; ValueError names the valid ones."""
         if name not in self.baselines:
             raise ValueError(f"baseline '{name}' is not in params.yaml; baselines are: {', '.join(self.baselines)}")
         return self.baselines[name]

@@ -12,7 +12,7 @@ from covidqu.report.core.measures import APART
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
 from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
-from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, OVER
+from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN, OVER
 from covidqu.report.tables import CAPTIONS
 
 TABLE, COST = "common/cross-system", "common/cost"
@@ -47,7 +47,7 @@ def _share(value: float) -> str:
 
 
 COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: table, column, how it is shown
-    "infection Dice, COVID-19 images [95 %]": (TABLE, DICE, "{:.3f}".format),
+    "infection Dice, COVID-19 images [95 %], or ± SD over seeds": (TABLE, DICE, "{:.3f}".format),
     **{f"{who} images with > 1 % marked": (TABLE, column, _share) for who, column in LARGE.items()},
     "lung Dice": (TABLE, LUNG, "{:.3f}".format),
     "COVID-19 vs rest, accuracy": (TABLE, ACCURACY, "{:.3f}".format),
@@ -62,7 +62,7 @@ def block(title: str, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, s
     `title`: that of common/cross-system; `rows`, `cost`: fields by column, as in the CSV files. ValueError when a row
     is missing, or the title is not that of this version.
     """
-    cells, costs = _by_key(rows), _by_key(cost)
+    cells, costs = _means(_by_key(rows)), _by_key(cost)
     missing = sorted({shown.row for shown in ROWS[:-2]} - {row for row, _ in cells})
     if missing or CAPTION not in title:
         raise ValueError(f"{TABLE}: holds no {', '.join(missing) or repr(CAPTION)}; make the table again")
@@ -104,8 +104,17 @@ def _fields(shown: Shown, cells: Cells, costs: Cells) -> list[str]:
 def _text(cell: dict[str, str], write: Callable[[float], str], *, with_interval: bool) -> str:
     if not cell.get("measured_correct"):
         return ""
-    value, low, high = (write(float(cell[c])) if cell[c] else "" for c in ("measured_correct", "ci_low", "ci_high"))
+    names = ("measured_correct", "ci_low", "ci_high", "sd")
+    value, low, high, spread = (write(float(cell[c])) if cell.get(c) else "" for c in names)
+    if with_interval and spread:
+        return f"{value} ± {spread}, {cell['seeds']} seeds"
     return f"{value} [{low}, {high}]" if with_interval and low else value
+
+
+def _means(cells: Cells) -> Cells:
+    """Where there are several seeds, their mean in the place of one of them."""
+    several = {(row.removesuffix(MEAN), column): cell for (row, column), cell in cells.items() if row.endswith(MEAN)}
+    return cells | several
 
 
 def _printed(shown: Shown) -> str:

@@ -21,7 +21,7 @@ BESIDE = (
     "Dice",
     *(f"share with a positive pixel, {who}" for who in APART.values()),
     *CLASS_MEASURES,
-)  # what reference points are shown for
+)  # what baselines are shown for
 TYPES = {"Dice": "dice", "IoU": "iou", "accuracy": "accuracy", "balanced accuracy": "balanced_accuracy"}
 TYPES |= {"AUC of COVID-19": "roc_auc", "SSIM": "ssim"}  # measure, the last words of a row: name of the metric
 TASK_TYPES = {"lung": "image-segmentation", "infection": "image-segmentation", "class": "image-classification"}

@@ -1,4 +1,4 @@
-"""Step `baseline`: one reference point, fitted on Train, chosen on Val, and scored on Test like a run.
+"""Step `baseline`: one baseline, fitted on Train, chosen on Val, and scored on Test like a run.
 
 Enters: packed data, split and settings; leaves: out/scores.parquet with the columns that `score` writes for a run with
 an infection mask or a class head, so that every protocol and measure applies, and out/card.json with what was fitted.

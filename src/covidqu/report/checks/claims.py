@@ -5,7 +5,8 @@
       holds: [a_low > b]
 
 A name stands for the value of a cell (`table | row | column`), `name_low` and `name_high` for its interval, `name_n`
-for its images. A claim whose relations do not hold, or whose cells are empty or gone, is a fault: it is not said.
+for its images, `name_paper` for the value under the paper's protocol, `name_printed` for the printed one. A claim whose
+relations do not hold, or whose cells are empty or gone, is a fault: it is not said.
 """
 
 import ast
@@ -20,7 +21,14 @@ from covidqu.config.base import Strict, explain
 from covidqu.config.reading import Loader
 
 CLAIMS = "claims.yaml"
-FIELDS = {"": "measured_correct", "_low": "ci_low", "_high": "ci_high", "_n": "n"}
+FIELDS = {
+    "": "measured_correct",
+    "_paper": "measured_paper",
+    "_printed": "published",
+    "_low": "ci_low",
+    "_high": "ci_high",
+    "_n": "n",
+}
 FUNCTIONS = {"min": min, "max": max, "abs": abs}
 NODES = (
     *(ast.Expression, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.BinOp, ast.operator, ast.UnaryOp),
@@ -81,7 +89,7 @@ def cell_values(name: str, cell: str, *tables: Path) -> dict[str, float]:
     if row is None:
         raise ValueError(f"{path}: no row '{key[0]}' with column '{key[1]}', which a claim rests on")
     found = {f"{name}{end}": float(row[field]) for end, field in FIELDS.items() if row.get(field)}
-    if name not in found:
+    if not found.keys() & {name, f"{name}_paper"}:
         raise ValueError(f"{path}: '{key[0]}', '{key[1]}' has no value, which a claim rests on: {row.get('note', '')}")
     return found
 

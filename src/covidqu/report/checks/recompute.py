@@ -2,7 +2,7 @@
 
 Enters: results folders with their settings, and the packed data where they are at hand; leaves: one printed line per
 difference, what was checked, what was skipped and why, and the exit status. Taken as they are: scores, cards and
-histories of runs, what is known of Val images and of class heads, reference points and architectures. All else follows.
+histories of runs, what is known of Val images and of class heads, baselines and architectures. All else follows.
 """
 
 import re

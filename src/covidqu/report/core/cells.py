@@ -20,7 +20,10 @@ NOT_RUN = "not run: "
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of a table. `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `n`: images behind it."""
+    """One value of a table. `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `n`: images behind it.
+
+    `sd`: standard deviation over seeds, where `measured_correct` (or `measured_paper`) is a mean over several.
+    """
 
     row: str
     column: str
@@ -36,6 +39,7 @@ class Cell:
     split: str = ""
     seeds: int | None = None
     note: str = ""
+    sd: float | None = None
 
     @property
     def measured(self) -> bool:

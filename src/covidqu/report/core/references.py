@@ -1,7 +1,7 @@
-"""Rows `reference: ...` below the runs of a table: what a number is worth that nobody had to train a network for.
+"""Rows `no network: ...` below the runs of a table: what a number is worth that nobody had to train a network for.
 
 Enters: sources, a table's name and its builder; leaves: cells. There is one mechanism for all tables: the builder runs
-once more on sources in which a reference point stands in a run's place, under the same protocols, in the same columns,
+once more on sources in which a baseline stands in a run's place, under the same protocols, in the same columns,
 on the same test images. `catalogue.WITH_REFERENCES` says which tables, and whose place.
 """
 
@@ -21,10 +21,10 @@ from covidqu.report.core.run_cells import not_run
 from covidqu.report.core.sources import Sources
 
 Builder = Callable[[Sources], list[Cell]]
-PREFIX, EVERY = "reference: ", "all columns"
+PREFIX, EVERY = "no network: ", "all columns"
 OF_IMAGES = ("count of scored images", "share of infected images")  # protocols that no prediction can change
 REMARK = (
-    "Rows named reference rest on no network. `empty` finds no infection anywhere, `lungs` takes the annotated lungs "
+    "Rows named no network are baselines. `empty` finds no infection anywhere, `lungs` takes the annotated lungs "
     "for infection, `mean-map` is one mask for all images; the others are logistic regressions on what says nothing of "
     "a disease: the border of the image, a thumbnail, the image without its lungs, the outline of the lungs. Fitted on "
     "Train, chosen on Val, scored as the run beside them; what is undefined for one is left out."
@@ -32,7 +32,7 @@ REMARK = (
 
 
 class Standing(Sources):
-    """Sources in which a reference point stands in the place of some runs, and no other run is there."""
+    """Sources in which a baseline stands in the place of some runs, and no other run is there."""
 
     def __init__(self, sources: Sources, reference: str, runs: Iterable[str]) -> None:
         super().__init__(sources.params.only(list(runs)), sources.data, sources.results)
@@ -103,7 +103,7 @@ def _of_predictions(cell: Cell) -> bool:
 
 
 def description(config: Baseline) -> str:
-    """What a reference point looks at."""
+    """What a baseline looks at."""
     px = getattr(config, "picture_px", PX)
     return {
         "empty": "no infection anywhere",

@@ -50,6 +50,7 @@ def over_seeds(sources: Sources, run: str, make: Callable[[str], Cell]) -> Cell:
         ci_high=None,
         seeds=len(found),
         note=joined(*(cell.note for cell in found), spread, counted, without),
+        sd=stdev(values),
     )
 
 

@@ -119,7 +119,7 @@ class Sources:
         return f": off by default{vain} ({overlay} switches it on)"
 
     def why_no_baseline(self, name: str) -> str | None:
-        """Why a reference point has no numbers; None when it has."""
+        """Why a baseline has no numbers; None when it has."""
         path = self.results / "baselines" / name / "scores.parquet"
         return None if path.is_file() else f"baseline {name} has no scores.parquet"
 
@@ -136,7 +136,7 @@ class Sources:
         return pd.read_parquet(self.folder(run) / "scores.parquet")
 
     def _baseline(self, name: str) -> pd.DataFrame:
-        """One row per test image of a reference point; ask `why_no_baseline` first."""
+        """One row per test image of a baseline; ask `why_no_baseline` first."""
         return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
 
     def _validation(self, run: str) -> pd.DataFrame | None:

@@ -38,6 +38,7 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
 }
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
 ANY, OVER = ("share with a positive pixel", "share with more than 1 % of the image positive")
+MEAN = ", mean over seeds"  # the end of the name of a row
 NOT_GIVEN = "not applicable: "
 MISSING = "no output of this kind"
 
@@ -48,7 +49,7 @@ def cross_system(sources: Sources) -> list[Cell]:
     for row, (run, lung) in ROWS.items():
         cells += _row(sources, row, run, lung)
         if len(sources.params.seeds(run)) > 1:
-            cells += _mean_over_seeds(sources, f"{row}, mean over seeds", run)
+            cells += _mean_over_seeds(sources, f"{row}{MEAN}", run)
     return cells
 
 
