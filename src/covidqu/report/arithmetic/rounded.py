@@ -10,6 +10,7 @@ from itertools import product
 from math import log10
 
 from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Kind
 
 Span = tuple[float, float]
 SLACK = 1e-9  # a printed value may lie on the edge of what rounds to it
@@ -78,7 +79,7 @@ def confusion_matrices(
 
 def finding(row: str, column: str, how: str, recomputed: Value, verdict: str, printed: Value = None) -> Cell:
     """One line: printed value, what the printed numbers give (`how`), and the verdict in words."""
-    return Cell(row, column, printed, None, recomputed, "", how, note=verdict)
+    return Cell(row, column, printed, None, recomputed, "", how, note=verdict, kind=Kind.ARITHMETIC)
 
 
 def compared(

@@ -2,9 +2,13 @@
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
-from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.kinds import Kind, Missing, Status
 from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run
+from covidqu.report.core.published import printed
+from covidqu.report.core.run_cells import or_missing
 from covidqu.report.core.sources import Sources
+from covidqu.report.papers.data_tables import scored_images
 
 RUN = "unetpp-b3"
 TASK = "infection"
@@ -18,26 +22,22 @@ METRICS = {
 }
 UNDEFINED = "undefined without an infected pixel: the paper's value is a convention; see the false positives below"
 
-A_SETTING = "a setting, not a measurement"
-
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table I beside the run's resolved settings."""
     name = "unetpp-b3/table-1"
-    reason = None if RUN in sources.params.resolved else f"run {RUN} is not in the parameters"
-    values = _settings(None if reason else sources.params.run(RUN))
-    how = "" if reason else "settings of the run"
-    note = NOT_RUN + reason if reason else A_SETTING
-    run = "" if reason else RUN
-    return with_published(
-        name, [Cell(row, "Value", None, v, v, how, how, run=run, note=note) for row, v in values.items()]
-    )
+    if RUN not in sources.params.resolved:
+        reason = f"run {RUN} is not in the parameters"
+        return with_published(name, [not_run(row, column, reason) for row, column in printed(name)])
+    how = "settings of the run"
+    cells = [
+        Cell(row, "Value", None, v, v, how, how, run=RUN, kind=Kind.SETTING)
+        for row, v in _settings(sources.params.run(RUN)).items()
+    ]
+    return with_published(name, cells)
 
 
-def _settings(run: Run | None) -> dict[str, Value]:
-    if run is None:
-        rows = ("Input size", "Batch size", "Learning rate", "Optimizer", "Loss function", "Epochs")
-        return dict.fromkeys((*rows, "Early stopping patience"))
+def _settings(run: Run) -> dict[str, Value]:
     terms = [f"{t.weight:g} x {t.kind}{_weighting(t)}" for t in run.loss.get(TASK, [])]
     return {
         "Input size": f"{run.image_px}x{run.image_px}",
@@ -82,7 +82,7 @@ def by_category(sources: Sources) -> list[Cell]:
     name = "unetpp-b3/table-3"
     cells = []
     for label in ("COVID-19", "Non-COVID", "Normal"):
-        cells.append(_samples(sources, label))
+        cells.append(scored_images(sources, label, "Samples", RUN, label))
         for column, metric in (("Dice", "dice"), ("IoU", "iou"), ("Recall", "recall")):
             correct = "img_covid" if label == "COVID-19" else None
             shown = {"paper": _category_protocol(metric), "correct": correct, "label": label}
@@ -98,19 +98,10 @@ def _category_protocol(metric: str) -> str:
     return "img_all_e0" if metric == "recall" else "img_all_e1"
 
 
-def _samples(sources: Sources, label: str) -> Cell:
-    reason = sources.why_no_run(RUN)
-    if reason:
-        return not_run(label, "Samples", reason)
-    count = int((sources.scores(RUN)["label"] == label).sum())
-    how = "count of scored images"
-    return Cell(label, "Samples", None, count, count, how, how, n=count, run=RUN, split="Test")
-
-
 def dynamics(sources: Sources) -> list[Cell]:
     """Section IV-C and the infected area of Section II."""
-    name = "unetpp-b3/text"
-    return with_published(name, [*_epochs(sources), _area(sources)])
+    area = _area(sources, "infection area, typical fraction of image", "value")
+    return with_published("unetpp-b3/text", [*_epochs(sources), area])
 
 
 def _epochs(sources: Sources) -> list[Cell]:
@@ -137,18 +128,13 @@ def _epochs(sources: Sources) -> list[Cell]:
     ]
 
 
-def _area(sources: Sources) -> Cell:
-    row = "infection area, typical fraction of image"
-    reason = sources.why_no_subset("infection")
-    if reason:
-        return not_run(row, "value", reason)
-    index = sources.index[sources.index["subset"] == "infection"]
-    share = index["infection_px"] / PX**2
+@or_missing
+def _area(sources: Sources, row: str, column: str) -> Cell:
+    share = sources.packed("infection")["infection_px"] / PX**2
     infected = share[share > 0]
     if infected.empty:
-        return not_run(row, "value", "no image is infected")
+        raise Missing(Status.UNDEFINED, "no image is infected")
     note = f"median {infected.median():.4f}; {(infected < 0.1).mean():.1%} of the infected images lie below 0.10"
     how = ("mean over all images", "mean over images with infection")
-    return Cell(
-        row, "value", None, float(share.mean()), float(infected.mean()), *how, n=len(infected), split="all", note=note
-    )
+    means = float(share.mean()), float(infected.mean())
+    return Cell(row, column, None, *means, *how, n=len(infected), split="all", note=note)
