@@ -63,7 +63,7 @@ def test_classes_are_covid_19_against_the_rest(table_2: Table) -> None:
 def test_large_inputs_are_not_run_for_a_reason(table_2: Table) -> None:
     for row in ("Exp1: T1 & T2 & T3 with 512 x 512", "Exp2: U-NET 512 x 512"):
         found = cell(table_2, row, "Dice")
-        assert not found.measured and found.note.startswith("not run: run recon-mtl-")
+        assert not found.measured and found.words.startswith("not run: run recon-mtl-")
         assert "up-sampled 256 px originals add no information (workflow/overlays/optional.yaml" in found.note
 
 

@@ -83,9 +83,9 @@ def _heading(title: str, cells: Cells) -> str:
     words = [before.removesuffix(" - "), "REDUCED OR CHANGED RUNS, listed under Measured" if deviations else ""]
     marks = ": ".join(word for word in words if word)
     counts = {kind: [c["n"] for (_, column), c in cells.items() if column == wanted and c["n"]]
-              for kind, wanted in (("COVID-19", DICE), ("without annotated infection", LARGE))}  # fmt: skip
+              for kind, wanted in (("COVID-19", DICE), ("images without annotated infection", LARGE))}  # fmt: skip
     images = " and ".join(f"{found[0]} {kind}" for kind, found in counts.items() if found)
-    mark, behind = f"**{marks}.** " if marks else "", f" ({images} images)" if images else ""
+    mark, behind = f"**{marks}.** " if marks else "", f" ({images})" if images else ""
     return f"{mark}{CAPTION}{behind}."
 
 

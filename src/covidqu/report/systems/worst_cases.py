@@ -16,6 +16,7 @@ from covidqu.evaluate.protocols import measures, per_image
 from covidqu.report.core import titles
 from covidqu.report.core.catalogue import OURS
 from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import HEADLINE
 from covidqu.report.core.references import EVERY
 from covidqu.report.core.run_cells import SEEDS, absent, not_run, tested_on
@@ -29,7 +30,7 @@ from covidqu.report.systems.readings import Reading, readings
 WORST, ACROSS = 20, 5
 SIDE = 2.8  # inches of an image
 BEST = "infection Dice of the best other headline run"
-UNREAD = "not looked at"
+UNREAD = Missing(Status.NOT_APPLICABLE, "not looked at")
 
 
 def worst_images(scores: pd.DataFrame, count: int = WORST) -> pd.DataFrame:
@@ -116,7 +117,7 @@ def _best(sources: Sources, row: str, others: pd.Series | None) -> Cell:
 
 def _reading(row: str, found: Reading | None) -> Cell:
     if found is None:
-        return not_run(row, "reading", UNREAD)
+        return absent(row, "reading", UNREAD)
     return Cell(row, "reading", measured_correct=found.cause, protocol_correct="by eye", n=1, note=found.words)
 
 
