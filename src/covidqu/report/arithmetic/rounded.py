@@ -11,6 +11,7 @@ from math import log10
 
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
+from covidqu.report.core.published import paper
 
 Span = tuple[float, float]
 SLACK = 1e-9  # a printed value may lie on the edge of what rounds to it
@@ -30,6 +31,15 @@ class Rounded:
         """Smallest and largest value that is printed so."""
         half = 0.5 * 10.0**-self.decimals
         return self.value - half, self.value + half
+
+
+def of_printed(table: str, row: str, column: str) -> Rounded:
+    """A printed number, with the decimals of its column."""
+    system, short = table.split("/", 1)
+    known = paper(system).tables[short]
+    decimals = known.decimals_of(column)
+    assert decimals is not None, f"{table}: {column} holds no number"
+    return Rounded(float(known.cells()[row, column]), decimals)
 
 
 def reach(function: Callable[..., float], inputs: Iterable[Rounded]) -> Span:

@@ -4,7 +4,7 @@ from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.report.core.cells import Cell, Value, with_published
 from covidqu.report.core.kinds import Kind, Missing, Status
-from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run
+from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run, value
 from covidqu.report.core.published import printed
 from covidqu.report.core.run_cells import or_missing
 from covidqu.report.core.sources import Sources
@@ -12,6 +12,7 @@ from covidqu.report.papers.data_tables import scored_images
 
 RUN = "unetpp-b3"
 TASK = "infection"
+BATCHES = "batch8_seq"
 METRICS = {
     "Dice Coefficient": "dice",
     "IoU Score": "iou",
@@ -62,7 +63,7 @@ def overall(sources: Sources) -> list[Cell]:
     """Table II: batches of eight against pixels pooled over all test images; then COVID-19 only and false positives."""
     name = "unetpp-b3/table-2"
     cells = [
-        cell(sources, row, "Score", RUN, TASK, metric, paper="batch8_seq", correct="pooled_all")
+        cell(sources, row, "Score", RUN, TASK, metric, paper=BATCHES, correct="pooled_all")
         for row, metric in METRICS.items()
     ]
     cells += [
@@ -111,21 +112,29 @@ def _epochs(sources: Sources) -> list[Cell]:
     if history is None:
         reason = sources.why_no_run(RUN) or f"run {RUN} has no history"
         return [not_run(row, "value", reason) for row in rows]
-    best = history[history["best"] == 1].iloc[-1]
-    last = history.iloc[-1]
+    best, last, config = history[history["best"] == 1].iloc[-1], history.iloc[-1], sources.params.run(RUN)
     how = "mean over images with infection, training resolution"
     gap = "the paper's mean over batches was not recorded"
-    found = (
-        (int(best["epoch"]), f"best validation Dice, {how}", gap),
-        (float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", gap),
-        (float(best[f"val_{TASK}_dice"]), how, gap),
-        (float(last["lr"]), "rate of the last epoch", f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}"),
+    final = f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}; after it the schedule ends"
+    end = config.schedule.lr_min if config.schedule.kind == "cosine" else config.optimizer.lr
+    batches = _validation_dice(sources)
+    found: tuple[tuple[Value, str, Value, str, str, str], ...] = (
+        (None, "", int(best["epoch"]), f"best validation Dice, {how}", "Val", gap),
+        (None, "", float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", "Train", gap),
+        (batches, BATCHES if batches else "", float(best[f"val_{TASK}_dice"]), how, "Val", "" if batches else gap),
+        (end, "rate at the end of the schedule", float(last["lr"]), "rate of the last epoch", "", final),
     )
-    split = ("Val", "Train", "Val", "")
     return [
-        Cell(row, "value", None, None, v, "", p, run=RUN, split=s, seeds=SEEDS, note=note)
-        for row, (v, p, note), s in zip(rows, found, split, strict=True)
+        Cell(row, "value", None, ours, v, by, p, run=RUN, split=split, seeds=SEEDS, note=note)
+        for row, (ours, by, v, p, split, note) in zip(rows, found, strict=True)
     ]
+
+
+def _validation_dice(sources: Sources) -> float | None:
+    """Dice of Val under the paper's protocol; None where the run was not validated."""
+    if sources.why_no_validation(RUN) or (scores := sources.validation(RUN)) is None:
+        return None
+    return value(BATCHES, scores, TASK, "dice", sources.params.evaluate)
 
 
 @or_missing
