@@ -107,9 +107,9 @@ def test_what_a_pair_does_not_have(results: Path) -> None:
     built = build(Sources(params_of(), results, results), "common/ablations")
     assert {c.row for c in built.cells} == {GATE, HEADS, FLIP}
     assert cell(built, HEADS, DICE).measured_correct == pytest.approx(-0.25 / 3)
-    assert cell(built, HEADS, LUNG).words == "not applicable: run reference-one-task has no lung mask"
+    assert cell(built, HEADS, LUNG).words == "no such output: run reference-one-task has no lung mask"
     assert (
-        cell(built, HEADS, ACCURACY).words == "not applicable: run reference-one-task does not tell three classes apart"
+        cell(built, HEADS, ACCURACY).words == "no such output: run reference-one-task does not tell three classes apart"
     )
     assert cell(built, FLIP, DICE).note.endswith("paired over images; the same weights")
     assert "the same weights" not in cell(built, GATE, DICE).note

@@ -144,7 +144,7 @@ def test_classes_of_all_systems_are_put_on_one_footing(sources: Sources) -> None
         assert found.n == 24 == cell(built, row, "COVID-19 vs rest AUC").n
     assert "taught COVID-19 and Normal only: 6 Non-COVID images" in cell(built, "cbam-mtl", accuracy).note
     assert cell(built, "recon-mtl", accuracy).note == ""
-    assert cell(built, "unetpp-b3", accuracy).words == "not applicable: no output of this kind"
+    assert cell(built, "unetpp-b3", accuracy).words == "no such output: no output of this kind"
 
 
 def test_lungs_are_compared_on_the_same_images_only(sources: Sources) -> None:
