@@ -16,7 +16,7 @@ from covidqu.evaluate import protocols
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell
-from covidqu.report.core.run_cells import SEEDS, class_protocol, or_missing, tested_on
+from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.data_tables import count_cell
 
@@ -40,6 +40,7 @@ SPLITS = {"Train": "Train", "Validation": "Val", "Test": "Test"}
 GROUPS = {"Non-COVID": ("Normal", "Non-COVID"), "COVID": ("COVID-19",)}
 ANALOGUE = "radiographs of this data set; the paper counts CT images"
 PERCENT = 100.0
+SETTINGS = ("mini-batch size", "learning rate", "epochs", "early stopping")  # stated in the text
 SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 1 minus this Dice
 
 
@@ -116,7 +117,17 @@ def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[float, 
 def prose(sources: Sources) -> list[Cell]:
     """The area under the ROC curve; counts of CT patients and images are printed only."""
     area = class_cell(sources, "ROC AUC (Fig 5)", "value", OURS, "auc", paper=class_protocol("auc"))
-    return with_published("recon-mtl/text", [area])
+    return with_published("recon-mtl/text", [area, *_settings(sources)])
+
+
+def _settings(sources: Sources) -> list[Cell]:
+    """Settings that the text states, beside those of the run."""
+    if OURS not in sources.params.resolved:
+        return [not_run(row, "value", f"run {OURS} is not in the parameters") for row in SETTINGS]
+    run, how = sources.params.run(OURS), "settings of the run"
+    patience = "none" if run.patience is None else run.patience
+    values = dict(zip(SETTINGS, (run.batch, run.optimizer.lr, run.epochs, patience), strict=True))
+    return [Cell(row, "value", None, v, v, how, how, run=OURS, kind=Kind.SETTING) for row, v in values.items()]
 
 
 TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
