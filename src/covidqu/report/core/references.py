@@ -17,7 +17,7 @@ from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
 from covidqu.report.core.catalogue import WITH_REFERENCES
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.kinds import Missing, Status
+from covidqu.report.core.kinds import Kind, Missing, Status
 from covidqu.report.core.run_cells import absent, not_run
 from covidqu.report.core.sources import Sources
 
@@ -100,7 +100,12 @@ def _of_predictions(cell: Cell) -> bool:
     """Whether a finite number is there that depends on what was predicted."""
     values = [v for v in (cell.measured_paper, cell.measured_correct) if v is not None]
     how = cell.protocol_correct or cell.protocol_paper
-    return bool(values) and all(math.isfinite(float(v)) for v in values) and how not in OF_IMAGES
+    return (
+        cell.kind is not Kind.SETTING
+        and bool(values)
+        and all(math.isfinite(float(v)) for v in values)
+        and how not in OF_IMAGES
+    )
 
 
 def description(config: Baseline) -> str:

@@ -21,6 +21,14 @@ SPLIT_LABELS = {"Train": "Train", "Validation": "Val", "Test": "Test", "Total": 
 NOT_MEASURED = ("expected_counts", "limits")  # keys of audit.json: the papers' counts, and sentences
 
 
+def counted(index: pd.DataFrame, subset: str, split: str | None, label: str | None) -> int:
+    """Images of a subset; None takes all splits or all classes."""
+    rows = index["subset"] == subset
+    rows &= True if split is None else index["split"] == split
+    rows &= True if label is None else index["label"] == label
+    return int(rows.sum())
+
+
 @or_missing
 def count_cell(
     sources: Sources, row: str, column: str, subset: str, split: str | None, labels: Collection[str], note: str = ""
