@@ -5,15 +5,16 @@ Nothing is computed here but the verdict on each row: see `verdict`.
 
 import csv
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.report.core import targets
-from covidqu.report.core.cells import COLUMNS, NOT_RUN
+from covidqu.report.core.cells import COLUMNS, of_record
+from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
+from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_images
 from covidqu.report.tables import CAPTIONS
 
 LONG = 14  # rows from which a table has a filter box
@@ -39,8 +40,12 @@ class Row:
     @property
     def not_run(self) -> str:
         """Why nothing was measured; empty where something was."""
-        note = self.cells["note"]
-        return note.removeprefix(NOT_RUN) if note.startswith(NOT_RUN) else ""
+        return "" if self.status is Status.MEASURED else self.cells["note"]
+
+    @property
+    def status(self) -> Status:
+        """Whether something was measured, and what it is otherwise."""
+        return Status(self.cells["status"])
 
 
 @dataclass(frozen=True)
@@ -149,16 +154,22 @@ def table(sources: Sources, name: str) -> BuiltTable | None:
         raise ValueError(f"{path}: no column {', '.join(lost)}; build the table again with the `table` step")
     heading, remarks = _heading(path.with_suffix(".md"))
     caption, deviations = _taken_apart(sources, name, heading)
-    decimals, system = printed_decimals(name), name.split("/", maxsplit=1)[0]
-    rows = [_row(sources, system, record, decimals.get(record["column"])) for record in records]
+    rows = [row_of(sources, name, record) for record in records]
     return BuiltTable(name, caption, deviations, rows, remarks, _columns(name))
 
 
-def _row(sources: Sources, system: str, record: dict[str, str], decimals: int | None) -> Row:
-    """Verdicts are for the papers' own tables: others repeat printed values beside numbers of another meaning."""
+def row_of(sources: Sources, name: str, record: dict[str, str], column: str | None = None) -> Row:
+    """Verdicts are for the papers' own tables: others repeat printed values beside numbers of another meaning.
+
+    `column`: that of the paper's table `name`, where the record is from a table that repeats it.
+    """
+    system, short = name.split("/", maxsplit=1)
     elsewhere = other_images(sources, system, record["run"])
-    verdict = judge(record, decimals, elsewhere) if system in SYSTEMS else None
-    return Row(record, verdict, max(3, decimals or 0), elsewhere)
+    if system not in SYSTEMS:
+        return Row(record, None, 3, elsewhere)
+    cell = replace(of_record(record), column=column or record["column"])
+    decimals = paper(system).tables[short].decimals_of(cell.column)
+    return Row(record, of_cell(sources, name, cell), max(3, decimals or 0), elsewhere)
 
 
 def _columns(name: str) -> list[str]:
