@@ -91,6 +91,8 @@ class Tally:
         if self.kind is not Kind.PERFORMANCE:
             return ", ".join(f"{count} {word}" for word, count in self.words.items())
         comparable = self.judged + self.words[REDUCED]
+        if not comparable:
+            return "no printed performance value is of the same images"
         return f"{self.judged} of {comparable} performance values judged at full size"
 
 

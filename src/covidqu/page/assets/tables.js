@@ -8,7 +8,7 @@ function sortKey(cell) {
   const exact = cell.querySelector("data");
   const text = (exact ? exact.value : cell.textContent).trim();
   const number = Number(text.replace(/,/g, ""));
-  return { empty: text === "" || text === "not run", number: text === "" ? NaN : number, text };
+  return { empty: text === "" || ["not run", "undefined", "no such output", "not applicable", "printed only"].includes(text), number: text === "" ? NaN : number, text };
 }
 
 function compare(a, b) {
