@@ -14,7 +14,7 @@ from covidqu.config.params import Params
 from covidqu.report.core import targets
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.systems.cost_table import deployed_with, images_seen, init_chain, training_minutes
+from covidqu.report.systems.cost import deployed_with, images_seen, init_chain, training_minutes
 from covidqu.report.tables import build
 from covidqu.steps import cost
 

@@ -10,7 +10,7 @@ from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import printed
 from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
 from covidqu.report.side_by_side import CAPTION, COST, LARGE, ROWS, TABLE, block
-from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
+from covidqu.report.systems.cost import MINUTES, PARAMETERS
 
 NOT_RUN = Status.NOT_RUN
 DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"

@@ -20,7 +20,7 @@ from covidqu.report.core.published import paper
 from covidqu.report.core.references import EVERY, PREFIX, REMARK, Standing
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.targets import baseline_inputs, tables
-from covidqu.report.systems.reference_table import _annotated_twice, grouped
+from covidqu.report.systems.references import _annotated_twice, grouped
 from covidqu.report.tables import build
 
 RUNS = ("swin-dual-infection", "unetpp-b3", "cbam-mtl-unet-proposed", "recon-mtl-t123")

@@ -19,7 +19,7 @@ from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS
 from covidqu.report.systems.reliability_figure import reliability_figure
-from covidqu.report.systems.severity_table import bland_altman, shares
+from covidqu.report.systems.severity import bland_altman, shares
 from covidqu.report.tables import build
 
 FIGURES = ("common/bland-altman", "common/reliability", "common/dice-by-area")

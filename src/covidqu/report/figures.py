@@ -25,7 +25,7 @@ from covidqu.report.drawing.architecture_figure import architecture
 from covidqu.report.drawing.classification_figures import confusion_matrix, roc
 from covidqu.report.drawing.colours import BLUE, CLASS_COLOURS, ORANGE
 from covidqu.report.drawing.curve_figures import chosen_curves, curves
-from covidqu.report.systems import ablations, budget, severity_table, subgroups, worst_cases
+from covidqu.report.systems import ablations, budget, severity, subgroups, worst_cases
 from covidqu.report.systems.cost_figure import cost_figure
 from covidqu.report.systems.reliability_figure import reliability_figure
 
@@ -190,7 +190,7 @@ DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
     "recon-mtl/figure-5": _of_runs(roc, "ROC on chest X-rays"),
     "recon-mtl/figure-6": _of_runs(mask_panels.overlays, "infection and reconstruction of chest X-rays"),
     "reference/architecture": _network,
-    "common/bland-altman": lambda sources, _, runs: severity_table.bland_altman(
+    "common/bland-altman": lambda sources, _, runs: severity.bland_altman(
         sources, "Infected share of the annotated lung, COVID-19 test images", runs
     ),
     "common/reliability": lambda sources, _, runs: reliability_figure(

@@ -1,6 +1,6 @@
 """What a reader of a table has to know: sentences printed below the Markdown table, by table name."""
 
-from covidqu.report.systems import protocol_table
+from covidqu.report.systems import protocols
 
 ONE_TRAINING = (
     "One training per run (see `seeds`): the interval is over test images, not over repetitions of the training."
@@ -95,7 +95,7 @@ REMARKS = {
     ],
     "common/overview": [ONE_TRAINING, THREE_SEEDS, SOURCES],
     "common/protocols": [
-        "\n".join(protocol_table.definitions()),
+        "\n".join(protocols.definitions()),
         "The gap 2 IoU / (1 + IoU) - Dice betrays the average: in one mask, and in pooled pixels, IoU gives Dice "
         "exactly and the gap is 0; means over images or batches leave a gap above 0, the larger the more they differ. "
         "`common/printed-gap` reads the papers' printed pairs by it.",

@@ -11,7 +11,7 @@ from covidqu.report.core.kinds import Status
 from covidqu.report.core.measures import APART
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
-from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
+from covidqu.report.systems.cost import MINUTES, PARAMETERS
 from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN, OVER
 from covidqu.report.tables import CAPTIONS
 

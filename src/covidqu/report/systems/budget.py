@@ -15,7 +15,7 @@ from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.run_cells import not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.targets import trained_on_infection
-from covidqu.report.systems.cost_table import device, entry, images_seen, training_minutes, why_no_cards, why_no_cost
+from covidqu.report.systems.cost import device, entry, images_seen, training_minutes, why_no_cards, why_no_cost
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed
 
 IMAGES, MINUTES, DICE = "training images so far", "training minutes so far", "infection Dice on Val"

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 
 from covidqu.report.core.measures import HEADLINE, Interval, measure
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.cost_table import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
+from covidqu.report.systems.cost import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 SMALL, LARGE = 3.5, 7.0  # points

@@ -11,7 +11,7 @@ from covidqu.evaluate.calibration import BINS, measure, reliability
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.classification_figures import decided
 from covidqu.report.drawing.colours import BLUE, GREY, LIGHT_BLUE
-from covidqu.report.systems.calibration_table import annotated, expected
+from covidqu.report.systems.calibration import annotated, expected
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 GROUPS = 10  # of images, by expected area

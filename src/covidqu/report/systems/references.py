@@ -21,7 +21,7 @@ from covidqu.report.core.cells import Cell
 from covidqu.report.core.references import EVERY, description, in_place_of, under
 from covidqu.report.core.run_cells import class_protocol, not_run
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.protocol_table import protocols
+from covidqu.report.systems.protocols import protocols
 
 QUESTIONS = {
     "three": "three classes",
