@@ -44,10 +44,10 @@ rule all:
         f"{R}/cost.json",
         expand(
             f"{R}/tables/{{table}}.{{kind}}",
-            table=targets.tables(PARAMS),
+            table=TABLES,
             kind=["csv", "md"],
         ),
-        [f"{R}/figures/{name}.{kind}" for name, kind in FIGURES.items()],
+        [f"{R}/figures/{name}.{one.kind}" for name, one in FIGURES.items()],
         f"{R}/comparison.csv",
         CARDS,
         f"{R}/report/index.html",

@@ -10,8 +10,8 @@ from scipy.stats import wilcoxon
 from synthetic_runs import cell, settings
 
 from covidqu.config.params import Params
-from covidqu.report.checks.recompute import figure_files
-from covidqu.report.core import targets
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.systems import ablations
@@ -133,7 +133,7 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
 
 def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path: Path) -> None:
     params = params_of()
-    drawn = ablations.effects(Sources(params, results, results), "words", [])
+    drawn = ablations.figure(Sources(params, results, results), Wanted([], "words", []))
     left, *others = drawn.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [HEADS, FLIP, GATE]
     effects = [-0.25 / 3, 0.1, 0.25], [0.0, 0.0, -0.5], [-0.5, 0.0, -0.5]
@@ -150,11 +150,9 @@ def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path:
 def test_targets_name_what_is_read() -> None:
     params = params_of()
     assert params.ablated == list(KEPT[1:])
-    for inputs in (targets.table_inputs, targets.figure_inputs):
-        assert inputs("common/ablations", params) == list(KEPT)
-    assert targets.validation_inputs("common/ablations", params) == params.ablated
-    assert targets.validation_inputs("common/pairwise", params) == []
-    assert targets.figures(params)["common/ablations"] == "svg"
-    assert "runs/reference-no-gate/validation.parquet" in figure_files("common/ablations", params)
+    for one in (catalogue.table("common/ablations", params), catalogue.figure("common/ablations", params)):
+        assert one.behind(params) == list(KEPT)
+        assert [file.split("/")[1] for file in one.results(params) if "validation" in file] == params.ablated
+    assert not any("validation" in file for file in catalogue.table("common/pairwise", params).results(params))
     none = params.model_copy(update={"ablations": {}})
-    assert "common/ablations" not in targets.tables(none) and "common/ablations" not in targets.figures(none)
+    assert "common/ablations" not in catalogue.tables(none) and "common/ablations" not in catalogue.figures(none)

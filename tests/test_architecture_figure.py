@@ -10,16 +10,17 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Annotation
 
 from covidqu.config.params import Params, load
-from covidqu.report.core.catalogue import ABLATIONS, STATIC_FIGURES
+from covidqu.report.catalogue import ARTEFACTS
+from covidqu.report.core.artefacts import Figure, Reads, Wanted
 from covidqu.report.core.published import SHOWN
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import needs_architectures
 from covidqu.report.drawing.architecture_figure import DECODER, ENCODER, Box, architecture, arranged, runs
-from covidqu.report.figures import DRAWN, draw, figure
+from covidqu.report.figures import draw, figure
 from covidqu.steps.architectures import architectures
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = [name for name in STATIC_FIGURES if needs_architectures(name)]
+RUNS = {one.name: one.runs for one in ARTEFACTS if isinstance(one, Figure) and Reads.ARCHITECTURES in one.reads}
+NAMES = list(RUNS)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,12 @@ def test_every_system_has_a_diagram() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_boxes_do_not_touch_and_hold_their_words(name: str, params: Params, results: Path) -> None:
-    drawn = architecture(Sources(params, results, results), STATIC_FIGURES[name][1][0], "caption")
+    drawn = architecture(Sources(params, results, results), Wanted(list(RUNS[name]), "caption", []))
     renderer = FigureCanvasAgg(drawn).get_renderer()
     axes = drawn.axes[0]
     boxes = {tuple(p.get_window_extent(renderer).bounds): p.get_window_extent(renderer) for p in axes.patches
              if isinstance(p, FancyBboxPatch)}  # fmt: skip
-    layers = json.loads((results / "architectures.json").read_text())[STATIC_FIGURES[name][1][0]]["paper"]["layers"]
+    layers = json.loads((results / "architectures.json").read_text())[RUNS[name][0]]["paper"]["layers"]
     assert len(boxes) == 1 + sum(layer["out"] is not None for layer in layers)
     assert not [pair for pair in combinations(boxes.values(), 2) if pair[0].overlaps(pair[1])]
     inside = 0
@@ -63,9 +64,12 @@ def test_boxes_do_not_touch_and_hold_their_words(name: str, params: Params, resu
 
 @pytest.mark.parametrize("name", NAMES)
 def test_counts_are_those_of_the_file(name: str, params: Params, results: Path) -> None:
-    run = STATIC_FIGURES[name][1][0]
+    run = RUNS[name][0]
     entry = json.loads((results / "architectures.json").read_text())[run]
-    texts = [text.get_text() for text in architecture(Sources(params, results, results), run, "c").axes[0].texts]
+    texts = [
+        text.get_text()
+        for text in architecture(Sources(params, results, results), Wanted([run], "c", [])).axes[0].texts
+    ]
     for layer in entry["paper"]["layers"]:
         assert any(f"{layer['parameters']:,}" in text for text in texts), layer
     assert any(f"{entry['paper']['parameters']:,} parameters" in text.replace("\n", " ") for text in texts)
@@ -93,13 +97,13 @@ def test_smaller_networks_say_so(params: Params, results: Path, tmp_path: Path) 
     found = json.loads((results / "architectures.json").read_text())
     found["unet-roi-infection"]["parameters"] = 1234
     (tmp_path / "architectures.json").write_text(json.dumps(found))
-    drawn = architecture(Sources(params, tmp_path, tmp_path), "unet-roi-infection", "c")
+    drawn = architecture(Sources(params, tmp_path, tmp_path), Wanted(["unet-roi-infection"], "c", []))
     assert any("1,234 parameters" in text.get_text() for text in drawn.axes[0].texts)
 
 
 def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, results: Path) -> None:
     def dashed(run: str) -> int:
-        texts = architecture(Sources(params, results, results), run, "c").axes[0].texts
+        texts = architecture(Sources(params, results, results), Wanted([run], "c", [])).axes[0].texts
         return sum(
             t.arrow_patch is not None and t.arrow_patch.get_linestyle() != "-" for t in texts if not t.get_text()
         )
@@ -109,7 +113,7 @@ def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, result
 
 def test_the_nested_decoder_is_drawn_with_what_each_block_reads(params: Params, results: Path) -> None:
     """Ten blocks read a map of the row below (solid) and those of their row (dashed); the eleventh has no row."""
-    drawn = architecture(Sources(params, results, results), "unetpp-b3", "caption").axes[0]
+    drawn = architecture(Sources(params, results, results), Wanted(["unetpp-b3"], "caption", [])).axes[0]
     arrows = [text.arrow_patch for text in drawn.texts if isinstance(text, Annotation) and text.arrow_patch]
     dashed = [arrow for arrow in arrows if arrow.get_linestyle() not in ("-", "solid")]
     assert len(dashed) == 10
@@ -117,7 +121,7 @@ def test_the_nested_decoder_is_drawn_with_what_each_block_reads(params: Params, 
 
 
 def test_ours_names_no_paper(params: Params, results: Path) -> None:
-    drawn = draw(Sources(params, results, results), "reference/architecture", [])
+    drawn = draw(Sources(params, results, results), "reference/architecture")
     texts = [text.get_text() for text in drawn.axes[0].texts]
     title = next(text for text in texts if "parameters, input" in text.replace("\n", " ")).replace("\n", " ")
     assert title.startswith(
@@ -132,7 +136,3 @@ def test_the_same_bytes_and_a_clear_word(params: Params, results: Path, tmp_path
     assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
     with pytest.raises(ValueError, match=r"architectures\.json: missing or without swin-dual-infection"):
         figure(Sources(params, tmp_path, tmp_path), "swin-dual/figure-1", tmp_path / "f.svg")
-
-
-def test_every_figure_has_its_drawing() -> None:
-    assert set(DRAWN) == {*STATIC_FIGURES, ABLATIONS}

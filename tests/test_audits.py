@@ -8,16 +8,10 @@ import pandas as pd
 import pytest
 from synthetic_runs import cell, scores_of, settings, write_explained, write_run
 
+from covidqu.report.catalogue import figure, table, tables
 from covidqu.report.comparison import comparison
+from covidqu.report.core.artefacts import Reads
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import (
-    explain_inputs,
-    figure_cams,
-    needs_architectures,
-    needs_data,
-    table_inputs,
-    tables,
-)
 from covidqu.report.core.titles import deviation_texts
 from covidqu.report.systems.audits import gated
 from covidqu.report.tables import build
@@ -199,12 +193,15 @@ def test_comparison_names_deviations_of_all_seeds(tmp_path: Path) -> None:
 
 
 def test_targets_of_the_new_tables() -> None:
-    assert explain_inputs("audit/000-mask-channel", PARAMS) == ["swin-dual-lung", "swin-dual-infection"]
-    assert explain_inputs("audit/000-mask-channel", settings(explain=[])) == []
-    assert figure_cams("cbam-mtl/figure-4", PARAMS) == [CBAM] and figure_cams("swin-dual/figure-2", PARAMS) == []
-    assert set(table_inputs("cbam-mtl/table-4", PARAMS)) == {*PARAMS.seeds("cbam-mtl-unet-pre"), *PARAMS.seeds(CBAM)}
-    assert table_inputs("swin-dual/table-5", PARAMS) == ["swin-dual-lung", "swin-dual-infection"]
-    assert needs_architectures("swin-dual/table-params") and not needs_architectures("swin-dual/table-4")
-    assert [name for name in tables(PARAMS) if name.startswith(("recon", "audit/002")) and needs_data(name)] == [
-        "recon-mtl/table-1"
-    ]
+    channel = table("audit/000-mask-channel", PARAMS)
+    assert channel.explained(PARAMS) == ["swin-dual-lung", "swin-dual-infection"]
+    assert channel.explained(settings(explain=[])) == []
+    assert f"runs/{CBAM}/cam.npz" in figure("cbam-mtl/figure-4", PARAMS).results(PARAMS)
+    assert not any("cam.npz" in file for file in figure("swin-dual/figure-2", PARAMS).results(PARAMS))
+    models = table("cbam-mtl/table-4", PARAMS).behind(PARAMS)
+    assert set(models) == {*PARAMS.seeds("cbam-mtl-unet-pre"), *PARAMS.seeds(CBAM)}
+    assert table("swin-dual/table-5", PARAMS).behind(PARAMS) == ["swin-dual-lung", "swin-dual-infection"]
+    assert table("swin-dual/table-params", PARAMS).results(PARAMS) == ["architectures.json"]
+    assert "architectures.json" not in table("swin-dual/table-4", PARAMS).results(PARAMS)
+    known = [one for one in tables(PARAMS).values() if one.name.startswith(("recon", "audit/002"))]
+    assert [one.name for one in known if Reads.DATA in one.reads] == ["recon-mtl/table-1"]

@@ -7,10 +7,13 @@ import pytest
 from synthetic_runs import cell, settings, write_cost, write_run
 
 from covidqu.config.params import Params
-from covidqu.report.core import targets
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Wanted
+from covidqu.report.core.runs import trained_on_infection
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.systems.budget import DICE, IMAGES, MINUTES, budget_figure, path
+from covidqu.report.systems.budget import DICE, IMAGES, MINUTES, path
+from covidqu.report.systems.budget import figure as budget_figure
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 from covidqu.report.tables import build
 
@@ -42,7 +45,7 @@ def test_costs_of_the_weights_it_starts_from_come_first(params: Params, results:
 
 def test_table_has_a_row_per_epoch(params: Params, results: Path) -> None:
     built = build(Sources(params, results, results), "common/budget")
-    runs = targets.trained_on_infection(params)
+    runs = trained_on_infection(params)
     assert {c.run for c in built.cells} == set(runs) and len(built.cells) == 3 * 3 * len(runs)
     assert "unet-roi-infection-predicted" not in runs and "reference-seed1" not in runs
     row = "reference, epoch 2"
@@ -65,11 +68,11 @@ def test_what_is_not_known_is_not_run(params: Params, results: Path, tmp_path: P
 
 
 def test_figure_draws_each_run_once(params: Params, results: Path, tmp_path: Path) -> None:
-    (axes,) = budget_figure(Sources(params, results, results), "words", []).axes
+    (axes,) = budget_figure(Sources(params, results, results), Wanted([], "words", [])).axes
     trained = [row for row, run in HEADLINE_RUNS.items() if params.run(run).epochs]
     lines = {line.get_label(): line for line in axes.lines}
     assert [text.get_text() for text in axes.get_legend().get_texts()] == trained
-    assert len(axes.lines) == len(targets.trained_on_infection(params))
+    assert len(axes.lines) == len(trained_on_infection(params))
     ours = lines["reference (ours)"]
     assert list(ours.get_xdata()) == pytest.approx([0.4, 0.5, 0.6]) and list(ours.get_ydata()) == [0.2, 0.45, 0.44]
     for name in ("a.svg", "b.svg"):
@@ -78,6 +81,6 @@ def test_figure_draws_each_run_once(params: Params, results: Path, tmp_path: Pat
 
 
 def test_targets_name_what_is_read(params: Params) -> None:
-    assert targets.needs_cost("common/budget") and targets.figures(params)["common/budget"] == "svg"
-    for inputs in (targets.table_inputs, targets.figure_inputs):
-        assert {"swin-dual-lung", "reference-lung", "reference"} <= set(inputs("common/budget", params))
+    for one in (catalogue.table("common/budget", params), catalogue.figure("common/budget", params)):
+        assert {"swin-dual-lung", "reference-lung", "reference"} <= set(one.behind(params))
+        assert "cost.json" in one.results(params)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from covidqu.report.arithmetic import consistency_batches, consistency_ct
-from covidqu.report.arithmetic.consistency import TABLES
+from covidqu.report.arithmetic import consistency, consistency_batches, consistency_ct
 from covidqu.report.arithmetic.rounded import (
     Rounded,
     compared,
@@ -30,7 +29,7 @@ Change = Callable[[str, str, str, Value], None]
 
 
 def found(row: str, column: str) -> Cell:
-    (one,) = [c for c in TABLES[NAME](None) if (c.row, c.column) == (row, column)]
+    (one,) = [c for c in consistency.table(None) if (c.row, c.column) == (row, column)]
     return one
 
 
@@ -51,7 +50,7 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Change:
 
 
 def test_every_finding_has_a_value_a_way_and_a_verdict() -> None:
-    cells = Table(NAME, "t", TABLES[NAME](None)).cells
+    cells = Table(NAME, "t", consistency.table(None)).cells
     for c in cells:
         assert c.measured_correct is not None and c.protocol_correct and c.note, c
         assert c.measured_paper is None and c.n is None and c.run == ""
@@ -61,7 +60,7 @@ def test_every_finding_has_a_value_a_way_and_a_verdict() -> None:
 
 def test_every_printed_side_is_the_printed_value() -> None:
     """What stands under `published` is a value of the table that the row names."""
-    for c in TABLES[NAME](None):
+    for c in consistency.table(None):
         if c.published is not None and not c.row.startswith(
             ("swin-dual/table-4: overall", "swin-dual/table-5: overall")
         ):
@@ -132,7 +131,7 @@ def test_findings_known_by_hand(row: str, column: str, value: float, verdict: st
 
 
 def test_all_seven_baselines_have_an_impossible_accuracy() -> None:
-    outside = [c.row for c in TABLES[NAME](None) if c.column == "Acc" and c.note.startswith("outside")]
+    outside = [c.row for c in consistency.table(None) if c.column == "Acc" and c.note.startswith("outside")]
     assert outside == [f"cbam-mtl/table-7: [{k}]" for k in (7, 9, 10, 11, 12, 13, 15)]
 
 

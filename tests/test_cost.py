@@ -11,7 +11,8 @@ from synthetic_runs import cell, settings, write_cost, write_run
 from torch import Tensor, nn
 
 from covidqu.config.params import Params
-from covidqu.report.core import targets
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.systems.cost import deployed_with, images_seen, init_chain, training_minutes
@@ -196,10 +197,10 @@ def test_without_costs_or_runs_nothing_is_claimed(params: Params, results: Path,
 
 
 def test_figure_names_every_headline_run_apart(params: Params, results: Path, tmp_path: Path) -> None:
-    from covidqu.report.systems.cost_figure import cost_figure
+    from covidqu.report.systems.cost_figure import figure as cost_figure
     from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
-    drawn = cost_figure(Sources(params, results, results), "words", [])
+    drawn = cost_figure(Sources(params, results, results), Wanted([], "words", []))
     drawn.draw_without_rendering()  # names know their places only then
     renderer = drawn.canvas.get_renderer()
     for axes in drawn.axes:
@@ -212,5 +213,6 @@ def test_figure_names_every_headline_run_apart(params: Params, results: Path, tm
 
 
 def test_targets_name_the_file(params: Params) -> None:
-    assert targets.needs_cost("common/cost") and not targets.needs_cost("common/boundary")
-    assert set(params.base_runs) <= set(targets.table_inputs("common/cost", params))
+    cost, boundary = (catalogue.table(name, params) for name in ("common/cost", "common/boundary"))
+    assert "cost.json" in cost.results(params) and "cost.json" not in boundary.results(params)
+    assert set(params.base_runs) <= set(cost.behind(params))

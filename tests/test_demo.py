@@ -20,9 +20,9 @@ import pytest
 
 from covidqu.config.params import load
 from covidqu.evaluate import classification, protocols
+from covidqu.report import catalogue
 from covidqu.report.checks.check import Content, differences, read_rows
-from covidqu.report.core import targets
-from covidqu.report.core.catalogue import HEADLINES
+from covidqu.report.core.runs import HEADLINES
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,7 @@ def test_every_table_has_its_rows_and_what_no_training_decides(demo: tuple[Path,
     made, faults = results(demo), []
     names = [*same_names(made, "tables/*/*.csv"), *same_names(made, "comparison.csv")]
     same_names(made, "tables/*/*.md"), same_names(made, "figures/*/*.svg")
-    assert len(names) == len(targets.tables(PARAMS)) + 1
+    assert len(names) == len(catalogue.tables(PARAMS)) + 1
     for name in names:
         was, now = (decided(read_rows(folder / name)) for folder in (EXPECTED, made))
         faults += differences(name, was, now).faults

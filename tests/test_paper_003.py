@@ -12,11 +12,12 @@ from scipy import stats
 from sklearn import metrics
 
 from covidqu.config.params import Params, check, merge, read
+from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell, Table
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.paper_003 import SETTINGS, TABLES
+from covidqu.report.papers.paper_003 import SETTINGS
 from covidqu.report.papers.paper_003_masks import BACKBONES, PRE, RUN
 from covidqu.report.papers.paper_003_pairs import mcnemar, p_value
 
@@ -94,9 +95,12 @@ def empty(params: Params, tmp_path: Path) -> Sources:
     return Sources(params, tmp_path / "data", tmp_path / "results")
 
 
+NAMES = [one.name for one in catalogue.ARTEFACTS if isinstance(one, catalogue.Table) and one.group == "cbam-mtl"]
+
+
 @cache
 def built(sources: Sources, name: str) -> list[Cell]:
-    return TABLES[name](sources)
+    return catalogue.table(name, sources.params).cells(sources)
 
 
 def cell(sources: Sources, table: str, row: str, column: str) -> Cell:
@@ -116,9 +120,9 @@ def dice(frame: pd.DataFrame, px: str = f"_at_{PX}") -> np.ndarray:
 
 
 def test_every_table_of_the_paper_is_there_with_each_printed_value_once(full: Sources, empty: Sources) -> None:
-    assert set(TABLES) == {f"cbam-mtl/{short}" for short in paper("cbam-mtl").tables}
+    assert set(NAMES) == {f"cbam-mtl/{short}" for short in paper("cbam-mtl").tables}
     for sources in (full, empty):
-        for name in TABLES:
+        for name in NAMES:
             table = Table(name, "t", built(sources, name))  # refuses a (row, column) that is there twice
             shown = {(c.row, c.column): c.published for c in table.cells if c.published is not None}
             assert shown == printed(name)
@@ -127,7 +131,7 @@ def test_every_table_of_the_paper_is_there_with_each_printed_value_once(full: So
 def test_only_what_is_printed_only_stays_open(full: Sources) -> None:
     source = paper("cbam-mtl")
     assert source.implemented
-    for name in TABLES:
+    for name in NAMES:
         for c in built(full, name):
             only = source.only(name.split("/")[1], c.row) if c.published is not None else None
             assert c.measured == (only is None), (name, c)
@@ -135,7 +139,7 @@ def test_only_what_is_printed_only_stays_open(full: Sources) -> None:
 
 
 def test_without_scores_no_number_but_the_paper_s_own_arithmetic(empty: Sources) -> None:
-    for name in TABLES:
+    for name in NAMES:
         for c in built(empty, name):
             if c.kind is not Kind.SETTING and c.kind is not Kind.ARITHMETIC:
                 assert not c.measured and c.n is None and c.ci_low is None and c.note, (name, c)
@@ -270,7 +274,7 @@ def test_counts_are_of_the_two_classes(full: Sources) -> None:
 
 
 def test_settings_stand_beside_the_printed_ones(full: Sources) -> None:
-    shown = {c.row: c for c in TABLES["cbam-mtl/table-5"](full)}
+    shown = {c.row: c for c in built(full, "cbam-mtl/table-5")}
     config = full.params.run(RUN)
     assert shown["Mini-Batch Size"].measured_correct == config.batch
     assert float(shown["Learning Rate"].measured_correct) == config.optimizer.lr
@@ -280,7 +284,7 @@ def test_settings_stand_beside_the_printed_ones(full: Sources) -> None:
     changed = Sources(
         settings(runs={RUN: {"batch": 5, "optimizer": {"kind": "adamw", "lr": 1e-3, "weight_decay": 0.1}}}), ROOT, ROOT
     )
-    shown = {c.row: c for c in TABLES["cbam-mtl/table-5"](changed)}
+    shown = {c.row: c for c in built(changed, "cbam-mtl/table-5")}
     assert shown["Mini-Batch Size"].measured_correct == 5
     assert shown["Gradient Decay Rate"].measured_correct == "none"
     assert set(SETTINGS) <= set(shown)
@@ -341,7 +345,7 @@ def test_runs_on_other_images_are_not_paired(params: Params, tmp_path: Path) -> 
     write_run(tmp_path, params, PRE, scores(1))
     write_run(tmp_path, params, RUN, scores(1).iloc[1:])
     with pytest.raises(ValueError, match="not tested on the same images"):
-        TABLES["cbam-mtl/text"](Sources(params, tmp_path, tmp_path))
+        built(Sources(params, tmp_path, tmp_path), "cbam-mtl/text")
 
 
 def test_scores_at_256_px_alone_are_not_taken_for_those_at_224(params: Params, tmp_path: Path) -> None:
@@ -380,5 +384,5 @@ def test_the_kernels_are_those_of_the_networks() -> None:
         system = build(config.model, config.tasks, config.image_px)
     sizes = {m.kernel_size for m in system.modules() if isinstance(m, nn.Conv2d) and m.in_channels > 2}
     assert sizes - {(1, 1)} == {(3, 3)}
-    shown = {c.row: c for c in TABLES["cbam-mtl/table-5"](Sources(settings(), ROOT, ROOT))}
+    shown = {c.row: c for c in built(Sources(settings(), ROOT, ROOT), "cbam-mtl/table-5")}
     assert shown["Convolutional Kernel Size"].measured_correct == "3x3"

@@ -14,12 +14,12 @@ from synthetic_runs import LABELS, ROOT, cell, settings, write_baselines, write_
 from covidqu.config.params import Params
 from covidqu.evaluate import protocols
 from covidqu.evaluate.scores import read_scores
+from covidqu.report import catalogue
 from covidqu.report.comparison import _of_paper
-from covidqu.report.core.catalogue import STATIC_TABLES, WITH_REFERENCES
 from covidqu.report.core.published import paper
-from covidqu.report.core.references import EVERY, PREFIX, REMARK, Standing
+from covidqu.report.core.references import EVERY, PREFIX, Standing
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import baseline_inputs, tables
+from covidqu.report.remarks import BASELINES, shared
 from covidqu.report.systems.references import _annotated_twice, grouped
 from covidqu.report.tables import build
 
@@ -171,20 +171,17 @@ def test_pairs_with_a_common_image_are_one_group() -> None:
 def test_the_comparison_holds_no_reference_and_tables_say_what_they_are(sources: Sources) -> None:
     values = [row for system in ("unetpp-b3", "recon-mtl") for row in _of_paper(sources, paper(system))]
     assert values and not [row for row in values if str(row[3]).startswith(PREFIX)]
-    assert REMARK in build(sources, "unetpp-b3/table-2").remarks
-    assert REMARK not in build(sources, "unet-roi/table-1").remarks
+    assert shared(BASELINES) in build(sources, "unetpp-b3/table-2").remarks
+    assert shared(BASELINES) not in build(sources, "unet-roi/table-1").remarks
 
 
 def test_targets_declare_what_is_read(params: Params) -> None:
-    assert set(WITH_REFERENCES) < set(STATIC_TABLES)
-    assert baseline_inputs("unetpp-b3/table-2", params) == MASKS
-    assert baseline_inputs("cbam-mtl/table-9", params) == CLASSES
-    assert (
-        baseline_inputs("common/references", params) == baseline_inputs("swin-dual/text", params) == [*MASKS, *CLASSES]
-    )
-    assert [t for t in tables(params) if baseline_inputs(t, params) and t not in WITH_REFERENCES] == [
-        "common/references"
-    ]
+    found = {name: one.baselines_read(params) for name, one in catalogue.tables(params).items()}
+    assert found["unetpp-b3/table-2"] == MASKS and found["cbam-mtl/table-9"] == CLASSES
+    assert found["common/references"] == found["swin-dual/text"] == [*MASKS, *CLASSES]
+    assert "baselines/lungs/scores.parquet" in catalogue.table("unetpp-b3/table-2", params).results(params)
+    below = {name for name in found if catalogue.table(name, params).baselines}
+    assert {name for name, read in found.items() if read} == {*below, "common/references"}
 
 
 def test_committed_baselines_hold_the_known_numbers_of_the_real_images(params: Params) -> None:

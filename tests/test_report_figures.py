@@ -11,8 +11,9 @@ from matplotlib.image import imread
 from covidqu.config.params import Params, load
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import META_KEYS
+from covidqu.report.catalogue import figures
+from covidqu.report.core.artefacts import Reads
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import figure_inputs, figure_predictions, figure_rois, figures, needs_images
 from covidqu.report.drawing.panels import cases
 from covidqu.report.figures import figure
 from covidqu.report.figures import figures as step
@@ -40,7 +41,7 @@ def folders(tmp_path: Path, packed: Path, params: Params) -> tuple[Path, Path]:
     history = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [1.0, 0.8, 0.7], "val_loss": [1.1, 0.9, 0.95]})
     history["train_infection_dice"], history["val_infection_dice"] = [0.3, 0.5, 0.55], [0.2, 0.45, 0.44]
     history["best"] = [1, 1, 0]
-    for run in figure_predictions("unet-roi/figure-1", params):
+    for run in figures(params)["unet-roi/figure-1"].shown(params):
         folder = results / "runs" / run
         folder.mkdir(parents=True)
         meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": run})
@@ -51,18 +52,18 @@ def folders(tmp_path: Path, packed: Path, params: Params) -> tuple[Path, Path]:
 
 def test_targets_say_what_figures_need(params: Params) -> None:
     found = figures(params)
-    assert found["unet-roi/curves-unet-roi-lung"] == "svg" and found["unet-roi/figure-1"] == "png"
+    assert found["unet-roi/curves-unet-roi-lung"].kind == "svg" and found["unet-roi/figure-1"].kind == "png"
     assert "unet-roi/curves-unet-roi-infection-predicted" not in found  # nothing is trained
-    assert figure_inputs("unetpp-b3/curves-unetpp-b3", params) == ["unetpp-b3"]
-    assert figure_rois("unet-roi/figure-1", params) == ["ground-truth", "unet-roi-lung"]
-    assert needs_images("unetpp-b3/figure-2") and not needs_images("unetpp-b3/figure-1")
+    assert found["unetpp-b3/curves-unetpp-b3"].behind(params) == ["unetpp-b3"]
+    assert found["unet-roi/figure-1"].rois(params) == ["ground-truth", "unet-roi-lung"]
+    assert Reads.IMAGES in found["unetpp-b3/figure-2"].reads and Reads.IMAGES not in found["unetpp-b3/figure-1"].reads
 
 
 @pytest.mark.parametrize(
     "name", ["unetpp-b3/figure-1", "unetpp-b3/figure-2", "unet-roi/figure-1", "unet-roi/curves-unet-roi-infection"]
 )
 def test_reruns_give_the_same_bytes(name: str, params: Params, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    kind = figures(params)[name]
+    kind = figures(params)[name].kind
     one, other = tmp_path / "a" / f"f.{kind}", tmp_path / "b" / f"f.{kind}"
     figure(Sources(params, *folders), name, one)
     figure(Sources(params, *folders), name, other)

@@ -24,16 +24,16 @@ from synthetic_runs import (
 )
 
 from covidqu.config.params import Params, check, read
+from covidqu.report import catalogue
 from covidqu.report.comparison import comparison
-from covidqu.report.core import targets
 from covidqu.report.core.cells import Cell, Table, markdown, text, with_published, write
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.systems.overview import OURS_ROW
-from covidqu.report.tables import BUILDERS, build, tables
+from covidqu.report.tables import build, tables
 
 SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
 WITHOUT_RUNS = (
@@ -81,7 +81,7 @@ PANEL = ["unet-roi-infection", "unet-roi-infection-predicted"]
 @pytest.fixture(scope="module")
 def everything(params: Params, full: tuple[Path, Path]) -> dict[str, Table]:
     """All tables of a complete set of runs."""
-    return {name: build(Sources(params, *full), name) for name in targets.tables(params)}
+    return {name: build(Sources(params, *full), name) for name in catalogue.tables(params)}
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +92,9 @@ def compared(params: Params, full: tuple[Path, Path], tmp_path_factory: pytest.T
     return path
 
 
-def test_every_table_has_a_builder_and_is_written_twice_the_same(
+def test_every_table_is_written_twice_the_same(
     params: Params, full: tuple[Path, Path], everything: dict[str, Table], tmp_path: Path
 ) -> None:
-    assert set(targets.tables(params)) == set(BUILDERS)
     for name, built in everything.items():
         write(built, tmp_path / "a" / name)
         tables([name], params, *full, tmp_path / "b")
@@ -117,7 +116,7 @@ def printed_only(name: str, found: Cell) -> bool:
 
 def test_without_anything_every_cell_is_empty_and_says_why(params: Params, empty: tuple[Path, Path]) -> None:
     sources = Sources(params, *empty)
-    for name in targets.tables(params):
+    for name in catalogue.tables(params):
         if name not in WITHOUT_RUNS:
             for found in build(sources, name).cells:
                 if found.kind in (Kind.ARITHMETIC, Kind.SETTING):
@@ -331,19 +330,17 @@ def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path])
     raw = read([ROOT / "params.yaml"])
     del raw["runs"]["unetpp-b3"]
     params = check(raw)
-    assert table_inputs("unetpp-b3/table-2", params) == []
+    assert catalogue.table("unetpp-b3/table-2", params).behind(params) == []
     found = cell(build(Sources(params, *full), "unetpp-b3/table-2"), "Dice Coefficient", "Score")
     assert found.words == "not run: run unetpp-b3 is not in the parameters" and not found.measured
-    assert "unetpp-b3/curves-unetpp-b3" not in figures(params)
+    assert "unetpp-b3/curves-unetpp-b3" not in catalogue.figures(params)
 
 
 def test_targets_name_their_inputs(params: Params) -> None:
-    assert table_inputs("unet-roi/table-4", params) == ["unet-roi-lung", *PANEL]
+    assert catalogue.table("unet-roi/table-4", params).behind(params) == ["unet-roi-lung", *PANEL]
     assert lineage(params, ["unet-roi-infection"]) == ["unet-roi-lung", "unet-roi-infection"]
-    assert comparison_inputs(params) == list(params.resolved)
-    assert needs_data("unetpp-b3/text") and not needs_data("unetpp-b3/table-2")
     with pytest.raises(ValueError, match=r"no table is called 'x/y'; tables are: .*unet-roi/table-4"):
-        table_inputs("x/y", params)
+        catalogue.table("x/y", params)
 
 
 def test_a_printed_value_without_a_cell_is_noticed() -> None:
@@ -369,11 +366,4 @@ def test_reports_never_import_torch() -> None:
         "covidqu.report.tables, covidqu.report.figures, covidqu.report.comparison, covidqu.report.checks.recompute"
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_targets_import_nothing_heavy() -> None:
-    code = (
-        "import sys, covidqu.report.core.targets; sys.exit(bool({'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
-    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

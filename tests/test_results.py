@@ -13,7 +13,7 @@ from expected.update import update
 from covidqu.cli import main
 from covidqu.config.params import load
 from covidqu.data.index import open_packed
-from covidqu.report.core import targets
+from covidqu.report import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = [ROOT / "params.yaml", ROOT / "workflow/overlays/demo.yaml"]
@@ -99,8 +99,8 @@ def test_the_demos_tables_and_figures_follow_from_its_scores(
     assert status == 0, printed.err
     counts, *skipped = printed.out.splitlines()
     params = load(DEMO)
-    figures = sum(kind == "svg" for kind in targets.figures(params).values())
-    assert counts.startswith(f"{EXPECTED}: {len(targets.tables(params)) + 1} tables recomputed, ")
+    figures = sum(one.kind == "svg" for one in catalogue.figures(params).values())
+    assert counts.startswith(f"{EXPECTED}: {len(catalogue.tables(params)) + 1} tables recomputed, ")
     assert counts.endswith(f" values, 0 claims and {figures} figures checked: 0 differences")
     assert all("show patients, never committed" in line for line in skipped), skipped
 

@@ -12,13 +12,16 @@ from synthetic_runs import cell, scores_of, settings, write_run
 
 from covidqu.config.params import Params
 from covidqu.evaluate.classification import of_scores
+from covidqu.report import catalogue
 from covidqu.report.arithmetic.printed_gap import pairs
-from covidqu.report.core import catalogue, targets
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Table
+from covidqu.report.core.runs import calibrated, lineage
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
+from covidqu.report.systems.calibration import HEADS
+from covidqu.report.systems.calibration import figure as reliability
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS
-from covidqu.report.systems.reliability_figure import reliability_figure
 from covidqu.report.systems.severity import bland_altman, shares
 from covidqu.report.tables import build
 
@@ -33,7 +36,7 @@ def params() -> Params:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     root = tmp_path_factory.mktemp("headline")
-    for run in targets.lineage(params, [*targets.calibrated(params)]):
+    for run in lineage(params, calibrated(params)):
         write_run(root, params, run, {})
     return root
 
@@ -108,13 +111,12 @@ def test_each_headline_run_is_drawn_in_its_own_way() -> None:
 
 
 def test_panels_for_seven_runs(sources: Sources) -> None:
-    drawn = bland_altman(sources, "c", [])
+    drawn = bland_altman(sources, Wanted([], "c", []))
     shown = [axes for axes in drawn.axes if axes.axison]
     assert [axes.get_title().split(" (n")[0] for axes in shown] == list(HEADLINE_RUNS)
     assert all(axes.get_xlabel() for axes in shown[-4:]) and not any(axes.get_xlabel() for axes in shown[:-4])
-    heads = ["swin-dual-infection", "cbam-mtl-unet-proposed", "recon-mtl-t123", "reference"]
-    reliable = reliability_figure(sources, heads, "c", [])
-    assert [axes.get_title().split(":")[0] for axes in reliable.axes] == [*heads, "masks"]
+    reliable = reliability(sources, Wanted([], "c", []))
+    assert [axes.get_title().split(":")[0] for axes in reliable.axes] == [*HEADS, "masks"]
 
 
 def test_heads_are_compared_on_images_that_both_know(sources: Sources) -> None:
@@ -218,8 +220,8 @@ def note(built: Table, label: str) -> str:
 
 
 def test_tables_of_one_seed_read_no_other(params: Params) -> None:
-    for name in catalogue.ONE_SEED:
-        assert not [run for run in targets.table_inputs(name, params) if "-seed" in run]
+    alone = [one for one in catalogue.tables(params).values() if one.one_seed]
+    assert alone and not [run for one in alone for run in one.behind(params) if "-seed" in run]
 
 
 @pytest.mark.parametrize("name", FIGURES)

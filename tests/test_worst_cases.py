@@ -13,10 +13,11 @@ from synthetic_runs import PX, cell, settings, write_run
 from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import META_KEYS
-from covidqu.report.core.catalogue import OURS
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Reads
 from covidqu.report.core.cells import Table
+from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import figure_inputs, figure_predictions, figures, needs_data, needs_images
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
 from covidqu.report.figures import figure
 from covidqu.report.systems import worst_cases
@@ -125,9 +126,10 @@ def test_without_the_run_it_says_why(params: Params, tmp_path: Path) -> None:
 
 
 def test_targets_know_what_the_figure_shows(params: Params) -> None:
-    assert figures(params)[NAME] == "png" and figure_predictions(NAME, params) == [OURS]
-    assert needs_data(NAME) and needs_images(NAME)
-    assert figure_inputs(NAME, params) == ["reference-lung", OURS]
+    one = catalogue.figure(NAME, params)
+    assert one.kind == "png" and one.behind(params) == ["reference-lung", OURS]
+    assert [file for file in one.results(params) if "predictions" in file] == [f"runs/{OURS}/predictions.npz"]
+    assert Reads.DATA | Reads.IMAGES in one.reads
 
 
 def drawn(tmp_path: Path, packed: Path, params: Params, count: int) -> np.ndarray:

@@ -1,12 +1,14 @@
 # Tables, figures, and printed against measured values. Small enough for git: not in dvc.yaml.
+from covidqu.report.core.artefacts import OF_RUN, Reads
 from covidqu.report.core.provenance import deviations
 from covidqu.report.core.published import SYSTEMS, paper
 
 SETTINGS = sorted(glob.glob("src/covidqu/report/settings/*.yaml"))
 PUBLISHED = [*sorted(glob.glob("src/covidqu/report/published/*.yaml")), *SETTINGS]
-FIGURES = targets.figures(PARAMS)
+TABLES, FIGURES = catalogue.tables(PARAMS), catalogue.figures(PARAMS)
+SHOWN = [run for run in RUNS if any(run in one.behind(PARAMS) for one in TABLES.values())]
 REPORT = pick(config, "anchor", "systems", "runs", "ablations", "baselines", "evaluate", "report")
-READINGS = "src/covidqu/report/readings.yaml"
+SENTENCES = ["src/covidqu/report/readings.yaml", "src/covidqu/report/remarks.yaml"]
 DESCRIPTION = [
     f"{D}/packed/index.parquet",
     f"{D}/audit/audit.json",
@@ -17,45 +19,23 @@ DESCRIPTION = [
 
 def run_files(runs):
     """What tables and figures read of runs."""
-    return expand(
-        f"{R}/runs/{{run}}/{{file}}",
-        run=runs,
-        file=["scores.parquet", "card.json", "history.csv"],
-    )
+    return expand(f"{R}/runs/{{run}}/{{file}}", run=runs, file=OF_RUN)
 
 
-def union(files, names):
+def files(artefacts):
     """What several tables or figures read, each file once."""
-    return list(dict.fromkeys(file for name in names for file in files(name)))
+    found = {}
+    for one in artefacts:
+        found |= dict.fromkeys(f"{R}/{file}" for file in one.results(PARAMS))
+        found |= dict.fromkeys(DESCRIPTION if Reads.DATA in one.reads else [])
+        found |= dict.fromkeys(PACKED if Reads.IMAGES in one.reads else [])
+        found |= dict.fromkeys(f"{D}/roi/{source}.npy" for source in one.rois(PARAMS))
+    return list(found)
 
 
-def both(name):
-    """What a table or figure reads beside runs and predictions."""
-    return [
-        *(DESCRIPTION if targets.needs_data(name) else []),
-        *(PACKED if targets.needs_images(name) else []),
-        *[f"{R}/runs/{run}/explain.parquet" for run in targets.explain_inputs(name, PARAMS)],
-        *[f"{R}/runs/{run}/validation.parquet" for run in targets.validation_inputs(name, PARAMS)],
-        *([f"{R}/architectures.json"] if targets.needs_architectures(name) else []),
-        *([f"{R}/cost.json"] if targets.needs_cost(name) else []),
-    ]
-
-
-def table_files(name):
-    """What a table reads."""
-    references = [f"{R}/baselines/{baseline}/scores.parquet" for baseline in targets.baseline_inputs(name, PARAMS)]
-    return [*run_files(targets.table_inputs(name, PARAMS)), *references, *both(name)]
-
-
-def figure_files(name):
-    """What a figure reads: predictions and lung masks, too, where it shows them."""
-    return [
-        *run_files(targets.figure_inputs(name, PARAMS)),
-        *both(name),
-        *[f"{R}/runs/{run}/predictions.npz" for run in targets.figure_predictions(name, PARAMS)],
-        *[f"{D}/roi/{source}.npy" for source in targets.figure_rois(name, PARAMS)],
-        *[f"{R}/runs/{run}/cam.npz" for run in targets.figure_cams(name, PARAMS)],
-    ]
+def makers(step, artefacts):
+    """The modules behind a step that makes these tables or figures, those that the catalogue names as well."""
+    return sorted({*code(step), *catalogue.code(artefacts)})
 
 
 def state(runs):
@@ -65,16 +45,15 @@ def state(runs):
     return f"{PARAMS.report.title}: {words}" if PARAMS.report.title else words
 
 
-def listed(kind, name, suffix, runs):
+def listed(kind, suffix, one):
     """A table or figure as Snakemake's report lists it."""
-    system, short = name.split("/")
-    source = f"paper {paper(system).paper}" if system in SYSTEMS else "all systems"
+    source = f"paper {paper(one.group).paper}" if one.group in SYSTEMS else "all systems"
     return report(
-        f"{R}/{kind}s/{name}.{suffix}",
+        f"{R}/{kind}s/{one.name}.{suffix}",
         caption=f"../report/{kind}.rst",
         category=f"{kind.capitalize()}s",
-        subcategory=system,
-        labels={kind: short, "of": source, "runs": state(runs)},
+        subcategory=one.group,
+        labels={kind: one.short, "of": source, "runs": state(one.behind(PARAMS))},
     )
 
 
@@ -120,27 +99,27 @@ rule cost:
         "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
 
 
-def by_system(names):
+def by_system(artefacts):
     """System, `common` or `audit` -> its tables or figures."""
     return {
-        system: [n for n in names if n.startswith(f"{system}/")] for system in sorted({n.split("/")[0] for n in names})
+        group: [one for one in artefacts if one.group == group] for group in sorted({one.group for one in artefacts})
     }
 
 
 # One process for all of a system: a table takes less time than the start of Python.
-for part, names in by_system(targets.tables(PARAMS)).items():
+for part, shown in by_system(TABLES.values()).items():
 
     rule:
         name:
             f"tables_{part.replace('-', '_')}"
         input:
-            union(table_files, names),
+            files(shown),
             PUBLISHED,
-            READINGS,
-            code=code("tables"),
+            SENTENCES,
+            code=makers("tables", shown),
         output:
-            [listed("table", name, "csv", targets.table_inputs(name, PARAMS)) for name in names],
-            expand(f"{R}/tables/{{table}}.md", table=names),
+            [listed("table", "csv", one) for one in shown],
+            [f"{R}/tables/{one.name}.md" for one in shown],
         log:
             f"logs/{R}/tables/{part}.log",
         benchmark:
@@ -149,22 +128,22 @@ for part, names in by_system(targets.tables(PARAMS)).items():
             "../envs/report.yaml"
         params:
             values=REPORT,
-            names=names,
+            names=[one.name for one in shown],
         shell:
             "python -m covidqu tables {params.names} --data {D} --results {R} --out {R}/tables 2>&1 | tee {log} >&2"
 
 
-for part, names in by_system(FIGURES).items():
+for part, shown in by_system(FIGURES.values()).items():
 
     rule:
         name:
             f"figures_{part.replace('-', '_')}"
         input:
-            union(figure_files, names),
+            files(shown),
             PUBLISHED,
-            code=code("figures"),
+            code=makers("figures", shown),
         output:
-            [listed("figure", name, FIGURES[name], targets.figure_inputs(name, PARAMS)) for name in names],
+            [listed("figure", one.kind, one) for one in shown],
         log:
             f"logs/{R}/figures/{part}.log",
         benchmark:
@@ -173,26 +152,26 @@ for part, names in by_system(FIGURES).items():
             "../envs/report.yaml"
         params:
             values=REPORT,
-            names=names,
+            names=[one.name for one in shown],
         shell:
             "python -m covidqu figures {params.names} --data {D} --results {R} --out {R}/figures 2>&1 | tee {log} >&2"
 
 
 rule comparison:
     input:
-        run_files(targets.comparison_inputs(PARAMS)),
+        run_files(SHOWN),
         f"{R}/architectures.json",
-        [f"{R}/runs/{run}/explain.parquet" for run in targets.comparison_explains(PARAMS)],
+        [f"{R}/runs/{run}/explain.parquet" for one in TABLES.values() for run in one.explained(PARAMS)],
         DESCRIPTION,
         PACKED,
         PUBLISHED,
-        code=code("comparison"),
+        code=makers("comparison", TABLES.values()),
     output:
         report(
             f"{R}/comparison.csv",
             caption="../report/comparison.rst",
             category="Comparison",
-            labels=lambda w: {"values": "all papers", "runs": state(targets.comparison_inputs(PARAMS))},
+            labels=lambda w: {"values": "all papers", "runs": state(SHOWN)},
         ),
     log:
         f"logs/{R}/comparison.log",
@@ -242,8 +221,8 @@ rule page:
     input:
         run_files(RUNS),
         [*PACKED, *DESCRIPTION],
-        expand(f"{R}/tables/{{table}}.{{kind}}", table=targets.tables(PARAMS), kind=["csv", "md"]),
-        [f"{R}/figures/{name}.{kind}" for name, kind in FIGURES.items()],
+        expand(f"{R}/tables/{{table}}.{{kind}}", table=TABLES, kind=["csv", "md"]),
+        [f"{R}/figures/{name}.{one.kind}" for name, one in FIGURES.items()],
         f"{R}/comparison.csv",
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),

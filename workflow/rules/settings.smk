@@ -13,7 +13,7 @@ from covidqu.config.params import load, pick, read
 from covidqu.imports import step_files as code
 from covidqu.ingest import outside
 from covidqu.ingest.source import look
-from covidqu.report.core import targets
+from covidqu.report import catalogue
 
 OVERLAYS = workflow.configfiles[:-1]  # Snakemake appends params.yaml to those of the command line
 FILES = [Path(os.path.relpath(file)) for file in ["params.yaml", *OVERLAYS]]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from covidqu.evaluate.protocols import PROTOCOLS
-from covidqu.report.core import targets
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Page
 from covidqu.report.core.cells import COLUMNS, of_record
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_images
-from covidqu.report.tables import CAPTIONS
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
@@ -187,7 +187,7 @@ def _heading(path: Path) -> tuple[str, list[str]]:
 
 def _taken_apart(sources: Sources, name: str, heading: str) -> tuple[str, list[str]]:
     system, short = name.split("/", 1)
-    known = CAPTIONS[name] if name in CAPTIONS else paper(system).tables[short].caption
+    known = catalogue.caption(name)
     before, found, after = heading.partition(known)
     prefix = sources.params.report.title
     caption = f"{before}{found}".removeprefix(f"{prefix} - " if prefix else "")
@@ -198,8 +198,12 @@ def _taken_apart(sources: Sources, name: str, heading: str) -> tuple[str, list[s
 
 
 def tables(sources: Sources, group: str) -> tuple[list[BuiltTable], list[str]]:
-    """The built tables of one folder in the order of the targets, and the names of those that were not built."""
-    names = [name for name in targets.tables(sources.params) if name.split("/")[0] == group]
+    """The built tables of one folder, but for those on another page, in the order of the catalogue.
+
+    Beside them the names of those that were not built.
+    """
+    known = catalogue.tables(sources.params).items()
+    names = [name for name, one in known if one.group == group and one.page is Page.STATISTICS]
     if group in SYSTEMS:
         order = [f"{group}/{short}" for short in paper(group).tables]
         names.sort(key=lambda name: order.index(name) if name in order else len(order))
@@ -207,10 +211,11 @@ def tables(sources: Sources, group: str) -> tuple[list[BuiltTable], list[str]]:
     return [built for built in found.values() if built], [name for name, built in found.items() if not built]
 
 
-def figures(sources: Sources, group: str) -> list[BuiltFigure]:
-    """The figures of one folder: those of a paper in its order, then those that only this project draws."""
+def figures(sources: Sources, group: str, page: Page = Page.STATISTICS) -> list[BuiltFigure]:
+    """The figures of one folder on a page: those of a paper in its order, then those that only this project draws."""
     known = paper(group).figures if group in SYSTEMS else {}
-    made = [name for name in targets.figures(sources.params) if name.split("/")[0] == group]
+    drawn = catalogue.figures(sources.params).items()
+    made = [name for name, one in drawn if one.group == group and one.page is page]
     return [_figure(sources, name, known) for name in sorted(made, key=lambda name: _place(name, known))]
 
 
@@ -223,7 +228,7 @@ def _place(name: str, known: dict[str, str]) -> tuple[int, str]:
 
 def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
     short = name.split("/")[1]
-    suffix = targets.figures(sources.params)[name]
+    suffix = catalogue.figure(name, sources.params).kind
     place = f"figures/{name}.{suffix}"
     words = "; ".join(text for key, text in known.items() if key.rstrip("abc") == short)
     if short.startswith("curves-"):

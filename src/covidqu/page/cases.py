@@ -25,8 +25,8 @@ from covidqu.files import replacing, write_text
 from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
 from covidqu.report.core import titles
-from covidqu.report.core.catalogue import HEADLINES
 from covidqu.report.core.published import SHOWN, heading
+from covidqu.report.core.runs import HEADLINES
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import colours, predicted
 

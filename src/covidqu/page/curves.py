@@ -8,7 +8,7 @@ from typing import Any
 
 from covidqu.page import charts
 from covidqu.page.runs import RunState, by_system
-from covidqu.report.core.catalogue import HEADLINES
+from covidqu.report.core.runs import HEADLINES
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREEN, LIGHT_BLUE, ORANGE, PURPLE
 

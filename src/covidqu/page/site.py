@@ -21,15 +21,10 @@ from covidqu.page.built import BuiltFigure, figures, table, tables
 from covidqu.page.folder import replacing_folder
 from covidqu.page.numbers import number, printed
 from covidqu.page.runs import RunState, by_system, reduced, states
+from covidqu.report import catalogue
+from covidqu.report.core.artefacts import Page
 from covidqu.report.core.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-
-OF_OURS = ("common/ablations", "common/worst-cases")  # tables and figures of our system alone: on its page
-WITH_OURS = (
-    *("common/cross-system", "common/pairwise", "common/severity", "common/calibration"),
-    *("common/cost", "common/budget"),
-)
-ELSEWHERE = ("common/overview", "common/data", "common/leakage", *OF_OURS)  # what has a place on another page
 
 
 def page(params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None) -> None:
@@ -110,15 +105,18 @@ def _paper(sources: Sources, system: str, runs: list[RunState]) -> dict[str, Any
 
 def _reference(sources: Sources) -> dict[str, Any]:
     """Our system's page: its tables and figures, its training, and the tables where it stands beside the papers'."""
-    built = [table(sources, name) for name in OF_OURS]
-    drawn = [figure for figure in figures(sources, "common") if figure.name in OF_OURS]
+    known = sorted(
+        (one for one in catalogue.tables(sources.params).values() if one.ours), key=lambda one: one.ours or 0
+    )
+    built = {one: table(sources, one.name) for one in known}
+    alone = {one.name: found for one, found in built.items() if one.page is Page.OURS}
     own = figures(sources, OUR_SYSTEM)
     return {
-        "tables": [found for found in built if found],
-        "missing": [name for name, found in zip(OF_OURS, built, strict=True) if not found],
-        "figures": [*(figure for figure in own if not _training(figure)), *drawn],
+        "tables": [found for found in alone.values() if found],
+        "missing": [name for name, found in alone.items() if not found],
+        "figures": [*(figure for figure in own if not _training(figure)), *figures(sources, "common", Page.OURS)],
         "training": [figure for figure in own if _training(figure)],
-        "beside": [found for found in (table(sources, name) for name in WITH_OURS) if found],
+        "beside": [found for one, found in built.items() if found and one.name not in alone],
     }
 
 
@@ -137,10 +135,7 @@ def _statistics(sources: Sources) -> dict[str, Any]:
     groups = []
     for title, folder in (("Across the systems", "common"), ("Audits of single claims", "audit")):
         built, missing = tables(sources, folder)
-        shown = [item for item in built if item.name not in ELSEWHERE]
-        missing = [name for name in missing if name not in ELSEWHERE]
-        drawn = [figure for figure in figures(sources, folder) if figure.name not in ELSEWHERE]
-        groups.append({"title": title, "tables": shown, "missing": missing, "figures": drawn})
+        groups.append({"title": title, "tables": built, "missing": missing, "figures": figures(sources, folder)})
     return {"groups": groups}
 
 

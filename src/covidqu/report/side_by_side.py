@@ -7,16 +7,16 @@ numbers that are not of these tables are the Dice values that papers print for c
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from covidqu.report.catalogue import caption
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.measures import APART
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
 from covidqu.report.systems.cost import MINUTES, PARAMETERS
 from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN, OVER
-from covidqu.report.tables import CAPTIONS
 
 TABLE, COST = "common/cross-system", "common/cost"
-CAPTION = CAPTIONS[TABLE]
+CAPTION = caption(TABLE)
 LARGE = {who: f"{OVER}, {who}" for who in APART.values()}
 ON_CT = "on CT"
 Cells = dict[tuple[str, str], dict[str, str]]  # (row, column) -> fields

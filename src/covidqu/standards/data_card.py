@@ -11,7 +11,8 @@ from huggingface_hub import DatasetCardData
 
 from covidqu.config.data import CLASSES, SPLITS, SUBSETS
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import counted, flatten
+from covidqu.report.papers.counts import counted
+from covidqu.report.systems.data import flatten
 from covidqu.standards.evaluation import dataset
 from covidqu.standards.rendering import card_text
 

@@ -11,10 +11,11 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from covidqu.evaluate.scores import SCORES, read_scores
+from covidqu.report import catalogue
 from covidqu.report.core.provenance import fixed, provenance
 from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import figure_inputs, figures, lineage, table_inputs, tables
 from covidqu.report.core.titles import deviation_texts
 from covidqu.standards.evaluation import beside, dataset, eval_results, results
 from covidqu.standards.rendering import card_text
@@ -115,10 +116,10 @@ def command(sources: Sources, run: str, files: list[Path]) -> str:
 def shown(sources: Sources, run: str, system: str) -> dict[str, str]:
     """Name -> link, relative to the run's folder, of the tables and vector figures that rest on the run."""
     params, found = sources.params, {}
-    for name in tables(params):
-        if name.startswith((f"{system}/", "common/", "audit/")) and run in table_inputs(name, params):
+    for name, table in catalogue.tables(params).items():
+        if table.group in (system, "common", "audit") and run in table.behind(params):
             found[name] = f"../../tables/{name}.md"
-    for name, kind in figures(params).items():
-        if kind == "svg" and name.startswith(f"{system}/") and run in figure_inputs(name, params):
+    for name, figure in catalogue.figures(params).items():
+        if figure.kind == "svg" and figure.group == system and run in figure.behind(params):
             found[name] = f"../../figures/{name}.svg"
     return found

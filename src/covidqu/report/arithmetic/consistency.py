@@ -5,7 +5,6 @@ Enters: report/published/*.yaml through `printed`; leaves: cells with the printe
 and 002 are here, paper 003 and 004 in `consistency_ct`.
 """
 
-from collections.abc import Callable
 from itertools import product
 
 from covidqu.config.data import PX
@@ -37,7 +36,7 @@ WITHOUT_INFECTION = ("Normal", "Non-COVID")
 TEXT = "swin-dual/text"
 
 
-def consistency(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """All findings, paper by paper; `sources` is not read."""
     return [*paper_000(), *paper_001(), *paper_002(), *paper_003(), *paper_004()]
 
@@ -251,6 +250,3 @@ def _infection_loss() -> list[Cell]:
     needed = 2 * (loss.value - 0.5 * (1 - dice.value))
     how, words = "2 loss - (1 - Dice)", "BCE that is needed if soft Dice were the printed Dice"
     return [*cells, finding(f"{table}: Mean Loss", "BCE at soft Dice = Dice", how, needed, words, loss.value)]
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/published-consistency": consistency}

@@ -5,7 +5,6 @@ rounding, the spread of Dice that this gap needs, and the largest gap that is po
 of our runs under each protocol.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from covidqu.report.arithmetic.rounded import SLACK, Rounded, finding, gap, of_printed, reach, spread
@@ -47,7 +46,7 @@ def _partner(place: tuple[str, str], cells: dict[tuple[str, str], object]) -> tu
     return None
 
 
-def printed_gap(_: Sources) -> list[Cell]:
+def table(_: Sources) -> list[Cell]:
     """All pairs, paper by paper."""
     return [cell for pair in pairs() for cell in _cells(pair)]
 
@@ -79,6 +78,3 @@ def implied(pair: Pair) -> str:
     if pair.dice.value == pair.iou.value:
         return "a mean over images (or batches) of which each scores 0 or 1"
     return "not pooled: a mean over images or batches that differ"
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/printed-gap": printed_gap}

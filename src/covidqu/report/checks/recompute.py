@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 
 from covidqu.config.params import Params
 from covidqu.data.index import INDEX
-from covidqu.report import comparison
+from covidqu.report import catalogue, comparison
 from covidqu.report.checks import check
 from covidqu.report.checks.claims import CLAIMS, claims, sentence
 from covidqu.report.checks.committed import chosen, files
 from covidqu.report.checks.svg_numbers import compare_svg
-from covidqu.report.core import targets
+from covidqu.report.core.artefacts import Artefact, Reads
 from covidqu.report.core.cells import write
-from covidqu.report.core.sources import RUN_FILES, VALIDATION, Sources
+from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build
@@ -79,8 +79,8 @@ class Recomputation:
         """Make everything again and compare it; with `fix`, put it where it was compared with."""
         self.files = files(self.results)
         self.sources = Sources(self.params, self.data or self.made / "no data", self.results)
-        names, drawn = targets.tables(self.params), targets.figures(self.params)
-        shapes = [name for name, kind in drawn.items() if kind == "svg"]
+        self.known, self.drawn = catalogue.tables(self.params), catalogue.figures(self.params)
+        names, shapes = list(self.known), [name for name, one in self.drawn.items() if one.kind == "svg"]
         made = [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".md")]
         made += ["comparison.csv", *(f"figures/{name}.svg" for name in shapes)]
         self._same_files(made)
@@ -91,7 +91,7 @@ class Recomputation:
         self._readme()
         for name in shapes:
             self._figure(name)
-        for name in drawn.keys() - set(shapes):
+        for name in self.drawn.keys() - set(shapes):
             self._skip("figures", PATIENTS, name)
         if self.fix:
             self._replace()
@@ -131,10 +131,9 @@ class Recomputation:
             return None
         return path
 
-    def _why_no_data(self, name: str) -> str:
+    def _why_no_data(self, wanted: Artefact) -> str:
         """Why a table or figure cannot be made here, or nothing."""
-        wants = targets.needs_data(name) or targets.needs_images(name)
-        return NO_DATA if wants and self.data is None else ""
+        return NO_DATA if wanted.reads & (Reads.DATA | Reads.IMAGES) and self.data is None else ""
 
     def _say(self, faults: list[str]) -> None:
         """Keep faults of files of the results folder."""
@@ -144,7 +143,7 @@ class Recomputation:
         self.skipped.setdefault((what, reason), []).extend([name] * count)
 
     def _table(self, name: str) -> None:
-        if reason := self._why_no_data(name):
+        if reason := self._why_no_data(self.known[name]):
             self._skip("tables", reason, name)
             return
         target = self.made / "tables" / name
@@ -180,9 +179,9 @@ class Recomputation:
             return
         if path is None:
             return
-        kept = []
+        kept, unmade = [], {one.name for one in catalogue.ARTEFACTS if self._why_no_data(one)}
         for columns, rows in (check.read_rows(path), check.read_rows(again)):
-            there = {key: r for key, r in rows.items() if not self._why_no_data(f"{r['system']}/{r['table']}")}
+            there = {key: r for key, r in rows.items() if f"{r['system']}/{r['table']}" not in unmade}
             kept.append((columns, there))
             left = len(rows) - len(there)
         if left:
@@ -208,7 +207,7 @@ class Recomputation:
             return  # could not be made: a difference already
         again = self.made / README
         shutil.copy(README, again)
-        for file in (CLAIMS, *(f"tables/{name}.csv" for name in targets.tables(self.params))):
+        for file in (CLAIMS, *(f"tables/{name}.csv" for name in self.known)):
             if (self.results / file).is_file() and not (self.made / file).is_file():  # what claims rest on
                 (self.made / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(self.results / file, self.made / file)
@@ -227,8 +226,8 @@ class Recomputation:
     def _figure(self, name: str) -> None:
         """Equal bytes, or the same numbers; a figure of what is not committed is skipped."""
         path, target = self._committed(f"figures/{name}.svg"), self.made / "figures" / f"{name}.svg"
-        lost = [file for file in figure_files(name, self.params) if not (self.results / file).is_file()]
-        reason = self._why_no_data(name) or (f"show {', '.join(lost)}, not here" if lost else "")
+        lost = [file for file in self.drawn[name].results(self.params) if not (self.results / file).is_file()]
+        reason = self._why_no_data(self.drawn[name]) or (f"show {', '.join(lost)}, not here" if lost else "")
         if reason:
             self._skip("figures", reason, name)
         if reason or (path is None and not self.fix):
@@ -243,17 +242,6 @@ class Recomputation:
             moved = [f"cannot be made or read any more: {error}"]
         self._say([f"figures/{name}.svg: {words}" for words in moved])
         self.figures += 1
-
-
-def figure_files(name: str, params: Params) -> list[str]:
-    """What a figure without images reads in the results folder."""
-    runs = targets.figure_inputs(name, params)
-    history = ["history.csv"] if name.rpartition("/")[2].startswith("curves-") else []
-    found = [f"runs/{run}/{file}" for run in runs for file in (*RUN_FILES, *history)]
-    found += [f"runs/{run}/explain.parquet" for run in targets.explain_inputs(name, params)]
-    found += [f"runs/{run}/{VALIDATION}" for run in targets.validation_inputs(name, params)]
-    found += ["cost.json"] if targets.needs_cost(name) else []
-    return [*found, *(["architectures.json"] if targets.needs_architectures(name) else [])]
 
 
 def markdown_rows(page: str) -> check.Content:

@@ -2,7 +2,7 @@
 
 Enters: sources, a table's name and its builder; leaves: cells. There is one mechanism for all tables: the builder runs
 once more on sources in which a baseline stands in a run's place, under the same protocols, in the same columns,
-on the same test images. `catalogue.WITH_REFERENCES` says which tables, and whose place.
+on the same test images. The catalogue says which tables, and whose place.
 """
 
 import math
@@ -15,7 +15,7 @@ import pandas as pd
 from covidqu.config.baselines import SPLIT, SUBSET, Baseline
 from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
-from covidqu.report.core.catalogue import WITH_REFERENCES
+from covidqu.report.core.artefacts import Baselines, Table
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status
 from covidqu.report.core.run_cells import absent, not_run
@@ -24,12 +24,6 @@ from covidqu.report.core.sources import Sources
 Builder = Callable[[Sources], list[Cell]]
 PREFIX, EVERY = "no network: ", "all columns"
 OF_IMAGES = ("count of scored images", "share of infected images")  # protocols that no prediction can change
-REMARK = (
-    "Rows named no network are baselines. `empty` finds no infection anywhere, `lungs` takes the annotated lungs "
-    "for infection, `mean-map` is one mask for all images; the others are logistic regressions on what says nothing of "
-    "a disease: the border of the image, a thumbnail, the image without its lungs, the outline of the lungs. Fitted on "
-    "Train, chosen on Val, scored as the run beside them; what is undefined for one is left out."
-)
 
 
 class Standing(Sources):
@@ -60,26 +54,25 @@ def under(reference: pd.DataFrame, label_map: str) -> pd.DataFrame:
     )
 
 
-def beside(sources: Sources, table: str, builder: Builder) -> list[Cell]:
-    """The reference rows of one of the tables of `WITH_REFERENCES`, in the order of the parameters."""
-    place, cells = WITH_REFERENCES[table], []
-    for name, config in sources.params.baselines.items():
-        if config.gives in place.gives:
-            cells += _rows(sources, name, place.runs, builder, place.one_row)
-    return cells
+def beside(sources: Sources, table: Table) -> list[Cell]:
+    """The reference rows of a table, in the order of the parameters."""
+    place = table.baselines
+    assert place is not None, f"{table.name} has no baselines"
+    chosen = [name for name, config in sources.params.baselines.items() if config.gives in place.gives]
+    return [cell for name in chosen for cell in _rows(sources, name, place, table.cells)]
 
 
-def _rows(sources: Sources, name: str, runs: tuple[str, ...], builder: Builder, one_row: bool) -> list[Cell]:
-    known = [run for run in runs if run in sources.params.resolved]
+def _rows(sources: Sources, name: str, place: Baselines, builder: Builder) -> list[Cell]:
+    known = [run for run in place.runs if run in sources.params.resolved]
     alike = [run for run in known if _same_images(sources, run)]
-    reason = sources.why_no_baseline(name) or (None if known else f"run {runs[0]} is not in the parameters")
+    reason = sources.why_no_baseline(name) or (None if known else f"run {place.runs[0]} is not in the parameters")
     if reason:
         return [not_run(f"{PREFIX}{name}", EVERY, reason)]
     if not alike:
         words = f"run {known[0]} is not tested on the {SUBSET} images of the {SPLIT} split"
         return [absent(f"{PREFIX}{name}", EVERY, Missing(Status.NOT_APPLICABLE, words))]
     found = in_place_of(sources, name, alike, builder)
-    if one_row:
+    if place.one_row:
         return [replace(c, row=f"{PREFIX}{name}") for c in found if c.row == found[0].row]
     return [replace(c, row=f"{PREFIX}{name}, {c.row}") for c in found]
 

@@ -5,22 +5,21 @@ Enters: cards of the runs (their complete settings) and the settings of the full
 
 from typing import Any
 
+from covidqu.report.core.artefacts import Table
 from covidqu.report.core.provenance import Setting, deviations
-from covidqu.report.core.published import paper, printed
+from covidqu.report.core.published import SYSTEMS, paper, printed
 from covidqu.report.core.sources import Sources
 
 
-def title(sources: Sources, name: str, runs: list[str], settings: str | None = None) -> str:
-    """Paper, table and caption, with every deviation of the runs behind it (and of the runs they start from).
-
-    `settings`: a run whose parameters the table shows without anything trained.
-    """
-    system, table = name.split("/", 1)
-    source = paper(system)
-    caption = f"Paper {source.paper} ({source.name}), {table.replace('-', ' ')}: {source.tables[table].caption}"
-    if settings in sources.params.resolved:
-        caption = " - ".join([caption, *of_settings(deviations(sources.params, settings))])
-    return with_deviations(sources, caption, runs)
+def title(sources: Sources, table: Table) -> str:
+    """Paper, table and caption, with every deviation of the runs behind it (and of the runs they start from)."""
+    caption = table.heading
+    if table.group in SYSTEMS:
+        source = paper(table.group)
+        caption = f"Paper {source.paper} ({source.name}), {table.short.replace('-', ' ')}: {caption}"
+    if table.settings in sources.params.resolved:
+        caption = " - ".join([caption, *of_settings(deviations(sources.params, table.settings))])
+    return with_deviations(sources, caption, table.behind(sources.params))
 
 
 def with_deviations(sources: Sources, caption: str, runs: list[str]) -> str:

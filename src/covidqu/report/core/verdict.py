@@ -13,8 +13,8 @@ from covidqu.report.core.cells import Cell, text
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.provenance import full
 from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import lineage
 from covidqu.report.core.titles import deviations_of
 
 REPRODUCED, ABOVE, BELOW, REDUCED = "reproduced", "above", "below", "reduced run: no verdict"

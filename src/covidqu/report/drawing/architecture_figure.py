@@ -18,6 +18,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextPath
 
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.provenance import full
 from covidqu.report.core.published import OUR_SYSTEM
 from covidqu.report.core.sources import Sources
@@ -78,8 +79,9 @@ class Column:
         return found[::-1] if self.rises else found
 
 
-def architecture(sources: Sources, run: str, caption: str) -> Figure:
+def architecture(sources: Sources, wanted: Wanted) -> Figure:
     """The network of a run with the paper's settings; ValueError when architectures.json is missing or older."""
+    (run,) = wanted.runs
     entry = (sources.architectures or {}).get(run)
     if entry is None:
         raise ValueError(f"{sources.results}/architectures.json: missing or without {run}; run `architectures`")
@@ -93,7 +95,7 @@ def architecture(sources: Sources, run: str, caption: str) -> Figure:
     if entry["system"] == OUR_SYSTEM:
         settings = f"on {full(sources.params, run)['model.encoder']}, at full size"
     paper = entry["paper"]
-    words = f"{caption}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
+    words = f"{wanted.caption}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
     title = titles.with_deviations(sources, words, [])
     notes = _notes(entry, columns, unused)
     top, bottom = [wrapped(title, round(width / 6.2)), wrapped_lines(notes, round(width / 4.7))]

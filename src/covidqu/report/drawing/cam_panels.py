@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from covidqu.config.data import PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, ORANGE, YELLOW
@@ -20,8 +21,9 @@ OPACITY = 0.75  # of the heat map where it is 1; the lung has to remain visible 
 REGIONS = {"lungs": ("cam_lung_share", "lung_px"), "infection": ("cam_infection_share", "infection_px")}
 
 
-def heat_maps(sources: Sources, run: str, caption: str, runs: list[str]) -> Figure:
+def heat_maps(sources: Sources, wanted: Wanted) -> Figure:
     """Columns are images: above image and annotation, below the heat map over it."""
+    (run,) = wanted.runs
     packed = open_packed(sources.data / "packed")
     rows, maps = _maps(sources, run)
     chosen = panels.cases(packed.index.iloc[rows], sources.params.report.panel_cases)
@@ -37,10 +39,11 @@ def heat_maps(sources: Sources, run: str, caption: str, runs: list[str]) -> Figu
             panels.contour(axes, unpack_mask(np.asarray(packed.lung_masks[row])), LIGHT_BLUE)
             panels.contour(axes, unpack_mask(np.asarray(packed.infection_masks[row])), YELLOW)
     words = (
-        f"{caption}: {run} (seed {sources.params.run(run).seed}), test images chosen by infected area, never by score; "
-        "annotated lung (blue) and infection (yellow); Grad-CAM of the infected class from 0 (clear) to 1 (orange)"
+        f"{wanted.caption}: {run} (seed {sources.params.run(run).seed}), test images chosen by infected area, never by "
+        "score; annotated lung (blue) and infection (yellow); Grad-CAM of the infected class from 0 (clear) to 1 "
+        "(orange)"
     )
-    title = titles.with_deviations(sources, words, runs)
+    title = titles.with_deviations(sources, words, wanted.behind)
     drawn.suptitle(panels.wrapped(title, 32 * len(chosen)), fontsize=9.5)
     drawn.supxlabel(panels.wrapped(shares(sources, packed, run), 38 * len(chosen)), fontsize=9)
     return drawn

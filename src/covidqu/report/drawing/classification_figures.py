@@ -11,6 +11,7 @@ from sklearn.metrics import roc_curve
 
 from covidqu.evaluate.classification import confusion, interval, measure, of_scores
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import CLASS_COLOURS, GREY, LINES
 from covidqu.report.drawing.panels import wrapped
@@ -36,8 +37,9 @@ def decided(sources: Sources, run: str) -> tuple[np.ndarray, np.ndarray]:
     return found, target
 
 
-def confusion_matrix(sources: Sources, run: str, caption: str, runs: list[str]) -> Figure:
+def confusion_matrix(sources: Sources, wanted: Wanted) -> Figure:
     """Counts with the share of each row, beside the ROC curves of the same images."""
+    (run,) = wanted.runs
     found, target = decided(sources, run)
     names = class_names(sources, run)
     counts = confusion(target, found.argmax(axis=1), len(names))
@@ -49,25 +51,25 @@ def confusion_matrix(sources: Sources, run: str, caption: str, runs: list[str]) 
         _curve(right, sources, found, target, k, (against, CLASS_COLOURS.get(names[k], LINES[place]), STYLES[place]))
     _diagonal(right, sources.params.evaluate.bootstrap.confidence)
     config = sources.params.run(run)
-    words = f"{caption}: {run} (seed {config.seed}), n = {len(target):,} {config.split} Test images"
-    drawn.suptitle(wrapped(titles.with_deviations(sources, words, runs), 120), fontsize=11)
+    words = f"{wanted.caption}: {run} (seed {config.seed}), n = {len(target):,} {config.split} Test images"
+    drawn.suptitle(wrapped(titles.with_deviations(sources, words, wanted.behind), 120), fontsize=11)
     return drawn
 
 
-def roc(sources: Sources, shown: list[str], caption: str, runs: list[str]) -> Figure:
+def roc(sources: Sources, wanted: Wanted) -> Figure:
     """One curve per run with two classes; the positive one is class 1."""
     drawn = Figure(figsize=(8, 7.4), layout="constrained")
     axes = drawn.subplots()
     totals = []
-    for place, run in enumerate(shown):
+    for place, run in enumerate(wanted.runs):
         found, target = decided(sources, run)
         name = class_names(sources, run)[1]
         _curve(axes, sources, found, target, 1, (run, LINES[place], STYLES[place]))
         totals.append(f"{len(target):,}")
     _diagonal(axes, sources.params.evaluate.bootstrap.confidence)
     images = " / ".join(dict.fromkeys(totals))
-    words = f"{caption}: {name} against the rest, n = {images} Test images"
-    drawn.suptitle(wrapped(titles.with_deviations(sources, words, runs), 90), fontsize=11)
+    words = f"{wanted.caption}: {name} against the rest, n = {images} Test images"
+    drawn.suptitle(wrapped(titles.with_deviations(sources, words, wanted.behind), 90), fontsize=11)
     return drawn
 
 

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY, ORANGE
 from covidqu.report.drawing.panels import wrapped
@@ -20,19 +21,28 @@ LABELS = {
 }
 
 
-def curves(sources: Sources, run: str) -> Figure:
+def curves(sources: Sources, wanted: Wanted) -> Figure:
     """Everything recorded per epoch of one run; the dotted line is the epoch whose weights are kept."""
+    (run,) = wanted.runs
     config = sources.params.run(run)
     panels = ["loss", *(["masks"] if config.masks else [])]
     panels += [task for task in ("class", "reconstruction") if task in config.tasks]
-    return chosen_curves(sources, run, f"Training of {run}", [run], panels)
+    return _chosen(sources, f"Training of {run}", wanted, panels)
 
 
-def chosen_curves(sources: Sources, run: str, caption: str, runs: list[str], panels: list[str]) -> Figure:
-    """Some panels of `LABELS`, from left to right, titled with the settings of `runs`.
+def losses(sources: Sources, wanted: Wanted) -> Figure:
+    """The loss of one run."""
+    return _chosen(sources, f"{wanted.caption}, {wanted.runs[0]}", wanted, ["loss"])
 
-    ValueError when the run has no history.
-    """
+
+def class_and_loss(sources: Sources, wanted: Wanted) -> Figure:
+    """The accuracy of one run's class head, and its loss."""
+    return _chosen(sources, f"{wanted.caption}, {wanted.runs[0]}", wanted, ["class", "loss"])
+
+
+def _chosen(sources: Sources, caption: str, wanted: Wanted, panels: list[str]) -> Figure:
+    """Some panels of `LABELS`, from left to right; ValueError when the run has no history."""
+    (run,) = wanted.runs
     history = sources.history(run)
     if history is None:
         raise ValueError(f"{sources.folder(run)}/history.csv: missing or empty; run the `train` step of {run}")
@@ -41,7 +51,7 @@ def chosen_curves(sources: Sources, run: str, caption: str, runs: list[str], pan
     drawn = Figure(figsize=(width, HEIGHT), layout="constrained")
     for axes, panel in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, sources, run, history, panel)
-    title = titles.with_deviations(sources, caption, runs)
+    title = titles.with_deviations(sources, caption, wanted.behind)
     drawn.suptitle(wrapped(title, round(11 * width)), fontsize=11)
     return drawn
 

@@ -14,6 +14,7 @@ from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.evaluate.predictions import Predictions
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
@@ -23,12 +24,13 @@ CELL, LINE = (2.7, 2.85), 11  # inches of an image with its title; letters of a 
 Draw = Callable[[Axes, int, int], None]  # axes, place among the chosen images, row of the index
 
 
-def lungs_and_classes(sources: Sources, run: str, caption: str, runs: list[str]) -> Figure:
+def lungs_and_classes(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 000, Figs. 6 and 9: contours of the annotated and the predicted masks, true and predicted class.
 
     With infection a third column shows it only where the predicted class is COVID-19, and says so: the network is not
     trained to leave images without annotated infection blank.
     """
+    (run,) = wanted.runs
     packed, found = open_packed(sources.data / "packed"), predicted.opened(sources, run)
     chosen = _chosen(sources, packed, [found])
     rows, tasks = [row for _, row in chosen], sources.params.run(run).masks
@@ -54,20 +56,19 @@ def lungs_and_classes(sources: Sources, run: str, caption: str, runs: list[str])
     if "infection" in tasks:
         columns[f"predicted, infection only where the class is {INFECTED}"] = gated
     colours = "lung (blue)" + (", infection (yellow)" if "infection" in tasks else "")
-    words = (
-        f"{caption}, {run}: test images chosen by annotated area, never by score; {colours}; probability in brackets"
-    )
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
+    how = f"test images chosen by annotated area, never by score; {colours}; probability in brackets"
+    words = f"{wanted.caption}, {run}: {how}"
+    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
     if "infection" in tasks:
         drawn.supxlabel(panels.false_infection_words(sources, {run: run}), fontsize=9)
     return drawn
 
 
-def stages(sources: Sources, shown: list[str], caption: str, runs: list[str]) -> Figure:
+def stages(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 003, Fig. 3: image, filtered image, annotated mask, and the prediction of each run."""
-    packed, loaded = open_packed(sources.data / "packed"), _loaded(sources, shown)
+    packed, loaded = open_packed(sources.data / "packed"), _loaded(sources, wanted.runs)
     chosen = _chosen(sources, packed, list(loaded.values()))
-    filtering = [step for run in shown for step in [sources.params.run(run).filters] if step]
+    filtering = [step for run in wanted.runs for step in [sources.params.run(run).filters] if step]
 
     def original(axes: Axes, _: int, row: int) -> None:
         panels.image(axes, packed.images[row], packed.index["label"][row])
@@ -80,17 +81,19 @@ def stages(sources: Sources, shown: list[str], caption: str, runs: list[str]) ->
     columns: dict[str, Draw] = {"image": original, "preprocessed": filtered, "annotated mask": _annotation(packed)}
     columns |= _predictions(packed, loaded, chosen)
     words = (
-        f"{caption}: test images chosen by infected area, never by score; annotation (yellow), predicted infection "
-        f"(blue); seed {sources.params.run(shown[0]).seed}"
+        f"{wanted.caption}: test images chosen by infected area, never by score; annotation (yellow), predicted "
+        f"infection (blue); seed {sources.params.run(wanted.runs[0]).seed}"
     )
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
-    drawn.supxlabel(panels.wrapped(panels.false_infection_words(sources, {run: run for run in shown}), 170), fontsize=9)
+    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
+    drawn.supxlabel(
+        panels.wrapped(panels.false_infection_words(sources, {run: run for run in wanted.runs}), 170), fontsize=9
+    )
     return drawn
 
 
-def overlays(sources: Sources, shown: list[str], caption: str, runs: list[str]) -> Figure:
+def overlays(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 004, Fig. 6: image, annotated mask, each run's prediction, and the reconstruction of those with one."""
-    packed, loaded = open_packed(sources.data / "packed"), _loaded(sources, shown)
+    packed, loaded = open_packed(sources.data / "packed"), _loaded(sources, wanted.runs)
     chosen = _chosen(sources, packed, list(loaded.values()))
 
     def original(axes: Axes, _: int, row: int) -> None:
@@ -98,15 +101,17 @@ def overlays(sources: Sources, shown: list[str], caption: str, runs: list[str]) 
 
     columns: dict[str, Draw] = {"image": original, "annotated mask": _annotation(packed)}
     columns |= _predictions(packed, loaded, chosen)
-    for run in shown:
+    for run in wanted.runs:
         if "reconstruction" in sources.params.run(run).tasks:
             columns[f"{run}: reconstruction"] = _reconstruction(packed, loaded[run], chosen)
     words = (
-        f"{caption}: test images chosen by infected area, never by score; annotation (yellow), predicted infection "
-        "(blue); MSE of intensities 0 to 1"
+        f"{wanted.caption}: test images chosen by infected area, never by score; annotation (yellow), predicted "
+        "infection (blue); MSE of intensities 0 to 1"
     )
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, runs))
-    drawn.supxlabel(panels.wrapped(panels.false_infection_words(sources, {run: run for run in shown}), 150), fontsize=9)
+    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
+    drawn.supxlabel(
+        panels.wrapped(panels.false_infection_words(sources, {run: run for run in wanted.runs}), 150), fontsize=9
+    )
     return drawn
 
 

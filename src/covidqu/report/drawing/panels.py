@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.report.core import titles
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.measures import APART, false_positive_cells
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import figure_predictions
 from covidqu.report.drawing import predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
 
@@ -75,7 +75,7 @@ def lung_cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
     return chosen[:count]
 
 
-def examples(sources: Sources) -> Figure:
+def examples(sources: Sources, _: Wanted) -> Figure:
     """Paper 001, Fig. 2: per class, training images with the contours of lung and infection masks."""
     packed = open_packed(sources.data / "packed")
     index = packed.index
@@ -100,10 +100,10 @@ def examples(sources: Sources) -> Figure:
     return drawn
 
 
-def qualitative(sources: Sources, runs: list[str]) -> Figure:
+def qualitative(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 002, Fig. 1: image with ground truth, then per run its ROI input with ground truth and prediction."""
     packed = open_packed(sources.data / "packed")
-    shown = figure_predictions("unet-roi/figure-1", sources.params)
+    shown = wanted.runs
     chosen = cases(packed.index, sources.params.report.panel_cases)
     rows = [row for _, row in chosen]
     masks = [(run, predicted.maps(predicted.opened(sources, run), "infection_logits", rows) > 0) for run in shown]
@@ -122,7 +122,7 @@ def qualitative(sources: Sources, runs: list[str]) -> Figure:
     named = {run: f"ROI {sources.params.run(run).roi}" for run in shown}
     drawn.supxlabel(false_infection_words(sources, named), fontsize=9)
     caption = "Test images, chosen by infected area, never by score: ground truth (yellow), prediction (blue)"
-    title = titles.with_deviations(sources, caption, runs)
+    title = titles.with_deviations(sources, caption, wanted.behind)
     drawn.suptitle(wrapped(title, 42 * (len(shown) + 1)), fontsize=9)
     return drawn
 

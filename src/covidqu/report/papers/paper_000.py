@@ -1,4 +1,4 @@
-"""Tables of paper 000 (Swin encoder with two U-Net decoders): both phases on the test images, numbers of the prose.
+"""Tables of paper 000 (Swin encoder with two U-Net decoders): the data, both phases on the test images, the prose.
 
 The paper's own protocol is `img_smooth1`, and its overall numbers are means over images, not over classes: Table IV's
 come out of its rows to every printed digit only so. "Acc" of a class is its recall printed twice.
@@ -6,12 +6,16 @@ come out of its rows to every printed digit only so. "Acc" of a class is its rec
 
 from collections.abc import Callable
 
+import pandas as pd
+
+from covidqu.config.data import CLASSES
 from covidqu.evaluate.protocols import PROTOCOL_OF
-from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Kind, Missing, Status
 from covidqu.report.core.measures import HEADLINE, cell, class_cell, false_positive_cells
-from covidqu.report.core.run_cells import class_protocol
+from covidqu.report.core.run_cells import class_protocol, or_missing
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import scored_images
+from covidqu.report.papers.counts import counts, scored_images
 
 LUNG_RUN, INFECTION_RUN = "swin-dual-lung", "swin-dual-infection"  # phases 1 and 2
 LABELS = ("Normal", "Non-COVID", "COVID-19")
@@ -19,7 +23,63 @@ PAPER = "img_smooth1"
 DECIDED = class_protocol("accuracy")  # the paper decides in the same way
 CLASS_COLUMNS = {"Acc": "sensitivity", "Precision": "precision", "Recall": "sensitivity", "F1": "f1"}
 RECALL = "the paper's Acc of a class is its recall"
+SPLIT_COUNTS = {"Train": {"split": "Train"}, "Validation": {"split": "Val"}, "Test": {"split": "Test"}}
+SPLIT_COUNTS |= {"Total": {"split": None}}
+CLASS_COUNTS = {**{label: {"labels": [label]} for label in reversed(CLASSES)}, "Total": {"labels": CLASSES}}
 NO_OVERLAP = "no infection is annotated, so the paper's value is false-positive area; see the shares below"
+
+
+def table_1(sources: Sources) -> list[Cell]:
+    """Table I: images of the lung subset."""
+    return counts(sources, "lung", SPLIT_COUNTS, CLASS_COUNTS)
+
+
+def table_2(sources: Sources) -> list[Cell]:
+    """Table II: images of the infection subset."""
+    return counts(sources, "infection", SPLIT_COUNTS, CLASS_COUNTS)
+
+
+def table_3(sources: Sources) -> list[Cell]:
+    """Table III: size and annotations of both subsets."""
+    columns = {"lung": "Lung Segmentation", "infection": "Infection Segmentation"}
+    cells = []
+    for row, fact in (
+        ("Total Images", len),
+        ("Image Size", lambda _: _image_size(sources)),
+        ("Lung Masks", _share_of_lungs),
+        ("Infection Masks", _infection_masks),
+    ):
+        for subset, column in columns.items():
+            unpacked = (row, subset) == ("Infection Masks", "lung")
+            note = "the lung folder has no place for them, so none are packed" if unpacked else ""
+            cells.append(_fact_of_subset(sources, row, column, subset, fact, note))
+    return cells
+
+
+@or_missing
+def _fact_of_subset(
+    sources: Sources, row: str, column: str, subset: str, fact: Callable[[pd.DataFrame], Value], note: str
+) -> Cell:
+    images, how = sources.packed(subset), "packed data"
+    value = fact(images)
+    return Cell(row, column, None, value, value, how, how, n=len(images), split="all", note=note, kind=Kind.DATA)
+
+
+def _image_size(sources: Sources) -> Value:
+    shape = sources.image_shape
+    if shape is None:
+        raise Missing(Status.NOT_RUN, "the packed images are not here")
+    return f"{shape[2]}x{shape[1]}"
+
+
+def _share_of_lungs(images: pd.DataFrame) -> str:
+    lungs = images["lung_px"] > 0
+    return "Yes" if lungs.all() else f"{int(lungs.sum())} of {len(lungs)} images"
+
+
+def _infection_masks(rows: pd.DataFrame) -> str:
+    labels = sorted(rows.loc[rows["infection_px"] > 0, "label"].unique())
+    return f"Yes ({', '.join(labels)} only)" if labels else "No"
 
 
 def lung(sources: Sources) -> list[Cell]:
@@ -30,7 +90,7 @@ def lung(sources: Sources) -> list[Cell]:
         for column, metric in (("Dice", "dice"), ("IoU", "iou")):
             cells.append(_mask(sources, label, column, LUNG_RUN, "lung", metric, label))
         cells += _classes(sources, label, LUNG_RUN, ("Acc", "Precision", "Recall"))
-    return with_published("swin-dual/table-4", cells)
+    return cells
 
 
 def infection(sources: Sources) -> list[Cell]:
@@ -43,7 +103,7 @@ def infection(sources: Sources) -> list[Cell]:
         cells += _classes(sources, label, INFECTION_RUN, tuple(CLASS_COLUMNS))
     for label in LABELS[:2]:
         cells += false_positive_cells(sources, label, INFECTION_RUN, PROTOCOL_OF[label])
-    return with_published("swin-dual/table-5", cells)
+    return cells
 
 
 def prose(sources: Sources) -> list[Cell]:
@@ -66,7 +126,7 @@ def prose(sources: Sources) -> list[Cell]:
         ),
         class_cell(sources, "phase2 accuracy", column, INFECTION_RUN, "accuracy", paper=DECIDED),
     ]
-    return with_published("swin-dual/text", cells)
+    return cells
 
 
 def _mask(sources: Sources, row: str, column: str, run: str, task: str, metric: str, label: str | None = None) -> Cell:
@@ -86,10 +146,3 @@ def _classes(sources: Sources, label: str, run: str, columns: tuple[str, ...]) -
         shown = {"label": label, "paper": DECIDED, "note": RECALL if column == "Acc" else ""}
         cells.append(class_cell(sources, label, column, run, CLASS_COLUMNS[column], **shown))
     return cells
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
-    "swin-dual/table-4": lung,
-    "swin-dual/table-5": infection,
-    "swin-dual/text": prose,
-}

@@ -1,15 +1,15 @@
 """Tables of paper 001 (U-Net++ on EfficientNet-B3): hyper-parameters, test set, categories, training dynamics."""
 
-from covidqu.config.data import PX
+from covidqu.config.data import CLASSES, PX
 from covidqu.config.training import Run
 from covidqu.evaluate.protocols import FALSE_INFECTION
-from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind, Missing, Status
 from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run, value
 from covidqu.report.core.published import printed
 from covidqu.report.core.run_cells import or_missing
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import scored_images
+from covidqu.report.papers.counts import counts, scored_images
 
 RUN = "unetpp-b3"
 TASK = "infection"
@@ -25,18 +25,23 @@ METRICS = {
 UNDEFINED = "undefined without an infected pixel: the paper's value is a convention; see the false positives below"
 
 
+def images(sources: Sources) -> list[Cell]:
+    """Section II: the test set."""
+    classes = {label: {"labels": [label]} for label in CLASSES}
+    return counts(sources, "infection", classes, {"test images": {"split": "Test"}})
+
+
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table I beside the run's resolved settings."""
-    name = "unetpp-b3/table-1"
     if RUN not in sources.params.resolved:
         reason = f"run {RUN} is not in the parameters"
-        return with_published(name, [not_run(row, column, reason) for row, column in printed(name)])
+        return [not_run(row, column, reason) for row, column in printed("unetpp-b3/table-1")]
     how = "settings of the run"
     cells = [
         Cell(row, "Value", None, v, v, how, how, run=RUN, kind=Kind.SETTING)
         for row, v in _settings(sources.params.run(RUN)).items()
     ]
-    return with_published(name, cells)
+    return cells
 
 
 def _settings(run: Run) -> dict[str, Value]:
@@ -62,7 +67,6 @@ def _weighting(term: object) -> str:
 
 def overall(sources: Sources) -> list[Cell]:
     """Table II: batches of eight against pixels pooled over all test images; then COVID-19 only and false positives."""
-    name = "unetpp-b3/table-2"
     cells = [
         cell(sources, row, "Score", RUN, TASK, metric, paper=BATCHES, correct="pooled_all")
         for row, metric in METRICS.items()
@@ -77,12 +81,11 @@ def overall(sources: Sources) -> list[Cell]:
     )
     for protocol, label in FALSE_INFECTION.items():
         cells += false_positive_cells(sources, f"{label} images", RUN, protocol)
-    return with_published(name, cells)
+    return cells
 
 
 def by_category(sources: Sources) -> list[Cell]:
     """Table III: means over the images of a class; where nothing is infected, false positives instead of Dice."""
-    name = "unetpp-b3/table-3"
     cells = []
     for label in ("COVID-19", "Non-COVID", "Normal"):
         cells.append(scored_images(sources, label, "Samples", RUN, label))
@@ -93,7 +96,7 @@ def by_category(sources: Sources) -> list[Cell]:
             cells.append(cell(sources, label, column, RUN, TASK, metric, **shown, note=note))
     for protocol, label in FALSE_INFECTION.items():
         cells += false_positive_cells(sources, label, RUN, protocol)
-    return with_published(name, cells)
+    return cells
 
 
 def _category_protocol(metric: str) -> str:
@@ -104,7 +107,7 @@ def _category_protocol(metric: str) -> str:
 def dynamics(sources: Sources) -> list[Cell]:
     """Section IV-C and the infected area of Section II."""
     area = _area(sources, "infection area, typical fraction of image", "value")
-    return with_published("unetpp-b3/text", [*_epochs(sources), area])
+    return [*_epochs(sources), area]
 
 
 def _epochs(sources: Sources) -> list[Cell]:

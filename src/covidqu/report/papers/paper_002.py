@@ -1,13 +1,28 @@
-"""Tables of paper 002 (two-phase U-Net): lung and infection segmentation on the test images."""
+"""Tables of paper 002 (two-phase U-Net): the data, lung and infection segmentation on the test images."""
 
+from covidqu.config.data import CLASSES, SPLITS
 from covidqu.evaluate.protocols import FALSE_INFECTION
-from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import HEADLINE, cell, false_positive_cells, loss_cell
 from covidqu.report.core.sources import Sources
+from covidqu.report.papers.counts import counts
 
 LUNG_RUN = "unet-roi-lung"
 INFECTION_RUNS = ("unet-roi-infection", "unet-roi-infection-predicted")  # the paper's reading, then the deployable one
+CLASS_COUNTS = {label: {"labels": [label]} for label in ("COVID-19", "Normal", "Non-COVID")}
+CLASS_COUNTS |= {"Total Images": {"labels": CLASSES}}
+SPLIT_COUNTS = {split: {"split": split} for split in SPLITS}
 METRICS = {"Mean Dice Score": "dice", "Mean IoU Score": "iou"}
+
+
+def table_1(sources: Sources) -> list[Cell]:
+    """Table I: images of the lung subset."""
+    return counts(sources, "lung", CLASS_COUNTS, SPLIT_COUNTS)
+
+
+def table_2(sources: Sources) -> list[Cell]:
+    """Table II: images of the infection subset."""
+    return counts(sources, "infection", CLASS_COUNTS, SPLIT_COUNTS)
 
 
 def lung(sources: Sources) -> list[Cell]:
@@ -18,7 +33,7 @@ def lung(sources: Sources) -> list[Cell]:
     cells = [loss_cell(sources, "Mean Loss", "Value", LUNG_RUN, "lung")]
     for row, metric in METRICS.items():
         cells.append(cell(sources, row, "Value", LUNG_RUN, "lung", metric, paper="img_all_e1", correct=HEADLINE))
-    return with_published("unet-roi/table-3", cells)
+    return cells
 
 
 def infection(sources: Sources) -> list[Cell]:
@@ -34,4 +49,4 @@ def infection(sources: Sources) -> list[Cell]:
             )
         for protocol, label in FALSE_INFECTION.items():
             cells += false_positive_cells(sources, f"{label} images", run, protocol, suffix, note)
-    return with_published("unet-roi/table-4", cells)
+    return cells

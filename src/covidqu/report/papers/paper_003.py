@@ -1,4 +1,4 @@
-"""Tables of paper 003 (multi-task networks with CBAM): data, hyper-parameters, classification; all its tables' names.
+"""Tables of paper 003 (multi-task networks with CBAM): data, hyper-parameters, classification.
 
 The paper's images are CT, ours are radiographs: only the direction of an effect can be compared. Infected is COVID-19,
 its second class is Normal; Non-COVID images, neither of the two, are left out. Shares are in percent, as printed;
@@ -6,18 +6,15 @@ numbers are means over seeds. "Simple" means two things in the paper: preprocess
 (`cbam-mtl-unet-pre`), neither of the two in Tables 8 and 9 (`cbam-mtl-*-simple`).
 """
 
-from collections.abc import Callable
-
 from covidqu.config.data import SPLITS
 from covidqu.config.training import CLASS_MAPS, Run
-from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import class_cell, image_cell, not_run, over_seeds
 from covidqu.report.core.run_cells import class_protocol
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import count_cell
-from covidqu.report.papers.paper_003_masks import BACKBONES, MODELS, OURS, PERCENT, RUN, TABLES_OF_MASKS, in_head
-from covidqu.report.papers.paper_003_pairs import TABLES_OF_PAIRS
+from covidqu.report.papers.counts import counts
+from covidqu.report.papers.paper_003_masks import BACKBONES, MODELS, OURS, PERCENT, RUN, in_head
 
 METRICS = {
     "Acc": "accuracy",
@@ -40,35 +37,32 @@ NO_CRF = "none: the paper names a CRF and describes none"
 
 def earlier_work(_: Sources) -> list[Cell]:
     """Table 1: results of other authors."""
-    return with_published("cbam-mtl/table-1", [])
+    return []
 
 
 def images(sources: Sources) -> list[Cell]:
     """Table 2: the paper's counts of CT images; below them ours, of the two classes that the runs are trained on."""
-    name = "cbam-mtl/table-2"
     known = sources.params.run(RUN).class_map if RUN in sources.params.resolved else CLASS_MAPS["covid_vs_normal"]
     columns = {
         INFECTED: [label for label, k in known.items() if k == 1],
         NORMAL: [label for label, k in known.items() if k == 0],
         "Total": list(known),
     }
-    cells = []
-    for row, split in {**{f"this data set, {split}": split for split in SPLITS}, "this data set, all": None}.items():
-        for column, labels in columns.items():
-            note = f"{' and '.join(labels)}; chest radiographs; {ON_THE_FLY}"
-            cells.append(count_cell(sources, row, column, "infection", split, labels, note))
-    return with_published(name, cells)
+    rows = {f"this data set, {split}": {"split": split} for split in SPLITS} | {"this data set, all": {"split": None}}
+    note = f"chest radiographs; {ON_THE_FLY}"
+    shown = {name: {"labels": labels, "note": f"{' and '.join(labels)}; {note}"} for name, labels in columns.items()}
+    return counts(sources, "infection", rows, shown)
 
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table 5 beside the resolved settings of the proposed U-Net; rows below it the paper's text gives elsewhere."""
-    name, column = "cbam-mtl/table-5", "Value(s)"
+    column = "Value(s)"
     if RUN not in sources.params.resolved:
         reason = f"run {RUN} is not in the parameters"
-        return with_published(name, [not_run(row, column, reason) for row in SETTINGS])
+        return [not_run(row, column, reason) for row in SETTINGS]
     values, how = settings(sources.params.run(RUN)), "settings of the run"
     cells = [Cell(row, column, None, v, v, how, how, run=RUN, kind=Kind.SETTING) for row, v in values.items()]
-    return with_published(name, cells)
+    return cells
 
 
 def settings(run: Run) -> dict[str, Value]:
@@ -89,14 +83,29 @@ def settings(run: Run) -> dict[str, Value]:
     }
 
 
-def classification(sources: Sources, name: str, rows: dict[str, str]) -> list[Cell]:
+def table_4(sources: Sources) -> list[Cell]:
+    """Table 4: with and without CBAM."""
+    return _classification(sources, MODELS)
+
+
+def table_7(sources: Sources) -> list[Cell]:
+    """Table 7: the proposed model."""
+    return _classification(sources, OURS)
+
+
+def table_9(sources: Sources) -> list[Cell]:
+    """Table 9: simple and proposed on three backbones."""
+    return _classification(sources, BACKBONES)
+
+
+def _classification(sources: Sources, rows: dict[str, str]) -> list[Cell]:
     """`rows`: label -> base run. Decisions by the larger probability, as the paper's, hence one number for both."""
     cells = []
     for row, run in rows.items():
         cells += [_class(sources, row, column, run, metric) for column, metric in METRICS.items()]
         cells.append(_class(sources, row, "Balanced Acc", run, "balanced_accuracy", paper=False))
         cells.append(over_seeds(sources, run, lambda one, row=row: _always_infected(sources, row, one)))
-    return with_published(name, cells)
+    return cells
 
 
 def _class(sources: Sources, row: str, column: str, run: str, metric: str, *, paper: bool = True) -> Cell:
@@ -108,15 +117,3 @@ def _always_infected(sources: Sources, row: str, run: str) -> Cell:
     """Accuracy of a network that calls every image infected: the classes are not balanced here."""
     shown = {"select": in_head, "scale": PERCENT, "how": "share of infected images"}
     return image_cell(sources, row, "Acc of always infected", run, lambda s: s["class_target"] == 1, **shown)
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
-    "cbam-mtl/table-1": earlier_work,
-    "cbam-mtl/table-2": images,
-    "cbam-mtl/table-4": lambda s: classification(s, "cbam-mtl/table-4", MODELS),
-    "cbam-mtl/table-5": hyper_parameters,
-    "cbam-mtl/table-7": lambda s: classification(s, "cbam-mtl/table-7", OURS),
-    "cbam-mtl/table-9": lambda s: classification(s, "cbam-mtl/table-9", BACKBONES),
-    **TABLES_OF_MASKS,
-    **TABLES_OF_PAIRS,
-}

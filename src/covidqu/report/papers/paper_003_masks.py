@@ -15,7 +15,7 @@ import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.evaluate import protocols, quality
-from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import HEADLINE, at_px, cell, image_cell, not_run, over_seeds, psnr_cell
 from covidqu.report.core.run_cells import SEEDS, joined, or_missing, tested_on
@@ -69,7 +69,22 @@ def per_image(scores: pd.DataFrame, px: int, protocol: str, measure: str) -> pd.
     return protocols.per_image(protocol, there, TASK)[measure]
 
 
-def segmentation(sources: Sources, name: str, rows: dict[str, str], *, apart: bool) -> list[Cell]:
+def table_3(sources: Sources) -> list[Cell]:
+    """Table 3: with and without CBAM."""
+    return _segmentation(sources, MODELS, apart=True)
+
+
+def table_6(sources: Sources) -> list[Cell]:
+    """Table 6: the proposed model."""
+    return _segmentation(sources, OURS, apart=False)
+
+
+def table_8(sources: Sources) -> list[Cell]:
+    """Table 8: simple and proposed on three backbones."""
+    return _segmentation(sources, BACKBONES, apart=False)
+
+
+def _segmentation(sources: Sources, rows: dict[str, str], *, apart: bool) -> list[Cell]:
     """`rows`: label -> base run; `apart`: infected and Normal images by themselves too."""
     cells = []
     for row, run in rows.items():
@@ -78,7 +93,7 @@ def segmentation(sources: Sources, name: str, rows: dict[str, str], *, apart: bo
             cells += _group(sources, row, run, suffix, select)
         cells += _dice_cells(sources, row, run)
         cells += _empty_cells(sources, row, run) if apart else []
-    return with_published(name, cells)
+    return cells
 
 
 def _group(sources: Sources, row: str, run: str, suffix: str, select: Select) -> list[Cell]:
@@ -229,10 +244,3 @@ def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
         return image_cell(sources, row, column, one, quantity, **shown)
 
     return [over_seeds(sources, run, dice), over_seeds(sources, run, painted)]
-
-
-TABLES_OF_MASKS: dict[str, Callable[[Sources], list[Cell]]] = {
-    "cbam-mtl/table-3": lambda s: segmentation(s, "cbam-mtl/table-3", MODELS, apart=True),
-    "cbam-mtl/table-6": lambda s: segmentation(s, "cbam-mtl/table-6", OURS, apart=False),
-    "cbam-mtl/table-8": lambda s: segmentation(s, "cbam-mtl/table-8", BACKBONES, apart=False),
-}

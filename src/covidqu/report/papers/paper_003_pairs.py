@@ -5,7 +5,6 @@ one column per seed, and one for each image's mean over seeds. The paper's t-tes
 for samples; it is repeated on the printed numbers, to show what was done, and is no test of anything.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +14,13 @@ from scipy import stats
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.arithmetic.consistency_ct import t_test
-from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import HEADLINE, not_run
 from covidqu.report.core.run_cells import SEEDS, class_protocol, measured, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003_masks import PERCENT, PRE, RUN, in_head, per_image, side
 
-NAME = "cbam-mtl/text"
 MEAN = "mean over seeds"
 ROWS = (
     *("McNemar: only simple right", "McNemar: only proposed right", "McNemar, exact: p"),
@@ -35,7 +33,7 @@ def tests(sources: Sources) -> list[Cell]:
     """The paper's procedure, then paired tests per seed and over the mean of the seeds."""
     pairs = _pairs(sources)
     cells = [c for column, (one, other) in pairs.items() for c in _one_seed(sources, column, one, other)]
-    return with_published(NAME, [*_printed(), *cells, *_mean_of_seeds(sources, list(pairs.values()))])
+    return [*_printed(), *cells, *_mean_of_seeds(sources, list(pairs.values()))]
 
 
 def _printed() -> list[Cell]:
@@ -148,6 +146,3 @@ def _with_seeds(cell: Cell, seeds: int) -> Cell:
 def _of_infected(sources: Sources, run: str, scores: pd.DataFrame) -> np.ndarray:
     """(images with an annotated infection,) Dice."""
     return per_image(scores, side(sources, run), HEADLINE, "dice").to_numpy()
-
-
-TABLES_OF_PAIRS: dict[str, Callable[[Sources], list[Cell]]] = {NAME: tests}

@@ -6,7 +6,6 @@ have a mask. So the nearest number here is the soft Dice of batches of images wi
 cannot be known. Dice is in percent, all else are fractions, as printed.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -14,12 +13,12 @@ import pandas as pd
 from covidqu.config.data import CLASSES
 from covidqu.evaluate import protocols
 from covidqu.evaluate.protocols import FALSE_INFECTION
-from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell
 from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, tested_on
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import count_cell
+from covidqu.report.papers.counts import counts
 
 OURS = "recon-mtl-t123"
 EXPERIMENTS = {  # row of Table 2: run; the paper repeats its own system in each experiment
@@ -37,9 +36,13 @@ EXPERIMENTS = {  # row of Table 2: run; the paper repeats its own system in each
 NO_MASK, NO_CLASS = ("recon-mtl-t13", "recon-mtl-cnn8"), ("recon-mtl-t12", "recon-mtl-unet", "recon-mtl-unet-512")
 RECONSTRUCTS = ("recon-mtl-t12", "recon-mtl-t13", "recon-mtl-t123-512", OURS)
 CLASS_METRICS = {"Acc": "accuracy", "Sens": "sensitivity", "Spec": "specificity", "AUC": "auc"}
-SPLITS = {"Train": "Train", "Validation": "Val", "Test": "Test"}
-GROUPS = {"Non-COVID": ("Normal", "Non-COVID"), "COVID": ("COVID-19",)}
+SPLITS = {"Train": {"split": "Train"}, "Validation": {"split": "Val"}, "Test": {"split": "Test"}}
 ANALOGUE = "radiographs of this data set; the paper counts CT images"
+GROUPS = {
+    "Non-COVID": {"labels": ("Normal", "Non-COVID"), "note": f"Normal and Non-COVID together; {ANALOGUE}"},
+    "COVID": {"labels": ("COVID-19",), "note": ANALOGUE},
+    "Total": {"labels": CLASSES, "note": ANALOGUE},
+}
 PERCENT = 100.0
 SETTINGS = ("mini-batch size", "learning rate", "epochs", "early stopping")  # stated in the text
 SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 1 minus this Dice
@@ -47,12 +50,7 @@ SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 
 
 def split(sources: Sources) -> list[Cell]:
     """Table 1 with our images: non-COVID is Normal and Non-COVID."""
-    cells = []
-    for row, part in SPLITS.items():
-        for column, labels in {**GROUPS, "Total": CLASSES}.items():
-            note = ANALOGUE if column != "Non-COVID" else f"Normal and Non-COVID together; {ANALOGUE}"
-            cells.append(count_cell(sources, row, column, "infection", part, labels, note))
-    return with_published("recon-mtl/table-1", cells)
+    return counts(sources, "infection", SPLITS, GROUPS)
 
 
 def experiments(sources: Sources) -> list[Cell]:
@@ -70,7 +68,7 @@ def experiments(sources: Sources) -> list[Cell]:
         if run in RECONSTRUCTS:
             how = "mean over images"
             cells.append(image_cell(sources, row, "reconstruction MSE", run, "reconstruction_mse", how=how))
-    return with_published("recon-mtl/table-2", cells)
+    return cells
 
 
 def _class(sources: Sources, row: str, column: str, run: str) -> Cell:
@@ -117,7 +115,7 @@ def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[float, 
 def prose(sources: Sources) -> list[Cell]:
     """The area under the ROC curve; counts of CT patients and images are printed only."""
     area = class_cell(sources, "ROC AUC (Fig 5)", "value", OURS, "auc", paper=class_protocol("auc"))
-    return with_published("recon-mtl/text", [area, *_settings(sources)])
+    return [area, *_settings(sources)]
 
 
 def _settings(sources: Sources) -> list[Cell]:
@@ -128,10 +126,3 @@ def _settings(sources: Sources) -> list[Cell]:
     patience = "none" if run.patience is None else run.patience
     values = dict(zip(SETTINGS, (run.batch, run.optimizer.lr, run.epochs, patience), strict=True))
     return [Cell(row, "value", None, v, v, how, how, run=OURS, kind=Kind.SETTING) for row, v in values.items()]
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
-    "recon-mtl/table-1": split,
-    "recon-mtl/table-2": experiments,
-    "recon-mtl/text": prose,
-}

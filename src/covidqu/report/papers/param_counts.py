@@ -4,10 +4,9 @@ Enters: architectures.json through `Sources.architectures` (every network as its
 its full run); leaves: cells whose values are whole numbers of parameters. A count is no measurement of quality.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Unit
 from covidqu.report.core.measures import not_run
 from covidqu.report.core.published import printed
@@ -36,7 +35,7 @@ def swin_parts(sources: Sources) -> list[Cell]:
     run = next((name for name in SWIN_RUNS if name in (sources.architectures or {})), SWIN_RUNS[0])
     known, reason = _network(sources, run)
     if known is None:
-        return with_published(TABLE, [not_run(row, "parameters", reason) for row in PARTS])
+        return [not_run(row, "parameters", reason) for row in PARTS]
     paper = known["paper"]
     counts = {part["name"]: int(part["parameters"]) for part in paper["parts"]} | {TOTAL: int(paper["parameters"])}
     stated = printed(TABLE)
@@ -53,7 +52,7 @@ def swin_parts(sources: Sources) -> list[Cell]:
     cells.append(Cell("sum of the parts", "parameters", None, None, listed, "", AS_PAPER, run=run, note=word, **COUNTS))
     own = int(known["parameters"])
     cells.append(Cell(TOTAL, "parameters of the run", None, None, own, "", AS_RUN, run=run, **COUNTS))
-    return with_published(TABLE, cells)
+    return cells
 
 
 def _agreement(count: int, stated: Any) -> str:
@@ -90,6 +89,3 @@ def all_runs(sources: Sources) -> list[Cell]:
             note = "; ".join(words)
             cells.append(Cell(run, column, stated, None, count, "", how, run=run, note=note, **COUNTS))
     return cells
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {TABLE: swin_parts, "common/param-counts": all_runs}

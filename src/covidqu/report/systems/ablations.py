@@ -4,7 +4,6 @@ Enters: validation.parquet of the pairs of runs in `params.ablations`; leaves: c
 A difference is the run with the part minus the run without it, paired over images.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from covidqu.evaluate.comparisons import wilcoxon
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import APART, HEADLINE
@@ -40,7 +40,7 @@ MASKS = {  # column: task, measure, protocol
 Pair = tuple[str, str]  # the run with the part, the run without it
 
 
-def ablations(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Rows are parts: Dice of both runs, then differences; "not run" where one of the two was not validated."""
     return [cell for part, pair in sources.params.ablations.items() for cell in _row(sources, part, pair)]
 
@@ -116,7 +116,7 @@ def _note(sources: Sources, pair: Pair) -> str:
     return joined(f"{pair[0]} minus {pair[1]}, paired over images", "the same weights" if same else "")
 
 
-def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def figure(sources: Sources, wanted: Wanted) -> Figure:
     """Differences with their intervals, a line per part, the largest gain of Dice on top.
 
     A filled dot: the interval lies on one side of zero. ValueError when a run was not validated.
@@ -125,7 +125,7 @@ def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
         reason = sources.why_no_validation(run)
         if reason:
             raise ValueError(f"{sources.folder(run)}: {reason}; run its `validate` step")
-    cells = {(cell.row, cell.column): cell for cell in sources.once(ablations)}
+    cells = {(cell.row, cell.column): cell for cell in sources.once(table)}
     lost = [cell for (_, column), cell in cells.items() if column in (DICE, *FALSE_INFECTION) and not cell.measured]
     if lost:
         raise ValueError(f"{sources.results}: no {lost[0].column} for '{lost[0].row}': {lost[0].note}")
@@ -143,8 +143,8 @@ def effects(sources: Sources, caption: str, runs: list[str]) -> Figure:
     for axes in others:
         axes.set_xlabel("share with more than 1 % positive,\nwith minus without (left of zero: it helps)")
     share = sources.params.evaluate.bootstrap.confidence
-    words = f"{caption}; bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"
-    headed(drawn, sources, words, runs)
+    words = f"bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"
+    headed(drawn, sources, f"{wanted.caption}; {words}", wanted.behind)
     return drawn
 
 
@@ -157,6 +157,3 @@ def _dots(axes: Axes, cells: list[Cell]) -> None:
     for chosen, inside in ((clear, BLUE), (~clear, "white")):
         axes.plot(value[chosen], places[chosen], "o", color=BLUE, markerfacecolor=inside, markersize=7)
     axes.grid(axis="y", visible=False)
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/ablations": ablations}

@@ -242,11 +242,3 @@ def _paired(sources: Sources, row: str, quantity: Callable[[pd.DataFrame], pd.Se
     found = bootstrap_difference(a[there], b[there], sources.params.evaluate.bootstrap)
     note = f"{OURS} minus {NO_SKIPS}, paired over images"
     return measured(sources, row, DIFFERENCE, OURS, found, "mean over images", n=int(there.sum()), note=note)
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {
-    "audit/000-mask-channel": mask_channel,
-    "audit/000-false-infection": false_infection,
-    "audit/002-roi-source": roi_source,
-    "audit/004-skip-reconstruction": skips,
-}

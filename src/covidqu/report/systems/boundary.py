@@ -9,8 +9,6 @@ them (DeepMind's `surface-distance`) weigh corners otherwise. Of an empty predic
 here it is not counted, and the number of such images is shown. Its NSD counts 0.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from covidqu.evaluate.protocols import select
@@ -25,7 +23,7 @@ HD95, NSD, BLANK = "HD95 (px)", "NSD at 2 px", "share of images without a predic
 STATISTICS = {"mean": bootstrap_mean, "median": bootstrap_median}
 
 
-def boundary(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Mean and median with intervals of HD95 where it exists, of NSD, and how many images have no prediction."""
     return [cell for row, run in HEADLINE_RUNS.items() for cell in _row(sources, row, run)]
 
@@ -49,6 +47,3 @@ def _cell(sources: Sources, row: str, column: str, run: str, kind: str, values: 
         return not_run(row, column, "no test image with an annotated and a predicted mask")
     found = STATISTICS[kind](values, sources.params.evaluate.bootstrap)
     return measured(sources, row, column, run, found, f"{HEADLINE}, {kind} over images", n=len(values), note=note)
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/boundary": boundary}

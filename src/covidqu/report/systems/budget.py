@@ -4,17 +4,17 @@ Enters: histories, cards and cost.json; leaves: cells, a row per run and epoch, 
 for different times are compared where their costs are equal.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.run_cells import not_run
+from covidqu.report.core.runs import trained_on_infection
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import trained_on_infection
 from covidqu.report.systems.cost import device, entry, images_seen, training_minutes, why_no_cards, why_no_cost
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed
 
@@ -54,7 +54,7 @@ def path(sources: Sources, run: str) -> list[Point]:
     return found
 
 
-def budget(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """A row per base run and epoch."""
     cells = []
     for run in trained_on_infection(sources.params):
@@ -78,7 +78,7 @@ def _cell(row: str, column: str, value: Value, how: str, run: str, split: str = 
     return Cell(row, column, measured_correct=value, protocol_correct=how, run=run, split=split)
 
 
-def budget_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def figure(sources: Sources, wanted: Wanted) -> Figure:
     """Dice after each epoch against minutes so far (logarithmic): headline runs, and thin the others of their systems.
 
     ValueError when a headline run that was trained on infection has no history or no costs.
@@ -103,7 +103,7 @@ def budget_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
     axes.set_xlabel(f"training so far, minutes at measured speed ({device(speed)})")
     axes.set_ylabel("mean infection Dice, Val images with infection")
     axes.legend(loc="lower right")
-    headed(drawn, sources, f"{caption}; a marker per epoch, thin: other runs of the same system", runs)
+    headed(drawn, sources, f"{wanted.caption}; a marker per epoch, thin: other runs of the same system", wanted.behind)
     return drawn
 
 
@@ -114,6 +114,3 @@ def _line(axes: Axes, points: list[Point], row: str, name: str | None) -> None:
         axes.plot(x, y, color=colour, marker=marker, markersize=2.5, linewidth=0.7, alpha=0.45)
     else:
         axes.plot(x, y, color=colour, marker=marker, markersize=6, linewidth=2, label=name)
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/budget": budget}

@@ -1,21 +1,29 @@
-"""Table `common/calibration`: do the probabilities of class heads and masks mean what they say?
+"""Table `common/calibration`, figure `common/reliability`: do the probabilities of class heads and masks mean what they
+say?
 
-Enters: scores of all runs with a class head or an infection mask; leaves: cells, rows are runs. Of repetitions with
-other seeds the first is shown.
+Enters: scores of all runs with a class head or an infection mask; leaves: cells, rows are runs, and one figure: what
+class heads say and how often they are right, and the areas that masks expect. Of repetitions with other seeds the first
+is shown.
 """
 
-from collections.abc import Callable
-
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from covidqu.evaluate import calibration
+from covidqu.evaluate.calibration import BINS, measure, reliability
 from covidqu.evaluate.classification import of_scores
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import image_cell
 from covidqu.report.core.run_cells import measured, not_run
+from covidqu.report.core.runs import CBAM, OURS, RECON, SWIN, calibrated
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.targets import calibrated
+from covidqu.report.drawing.classification_figures import decided
+from covidqu.report.drawing.colours import BLUE, GREY, LIGHT_BLUE
 from covidqu.report.systems.cross_system import COVID
+from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 CHANCE = ", of a calibrated head"
 COLUMNS = {  # of class heads
@@ -27,9 +35,11 @@ COLUMNS = {  # of class heads
     "log loss": "log_loss",
 }
 PERCENT = 100.0
+HEADS = (SWIN[1], CBAM, RECON, OURS)  # of which the figure shows a diagram each
+GROUPS = 10  # of images, by expected area
 
 
-def calibration_cells(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Class measures of the images that a head knows, then areas of infection masks, run by run."""
     cells = []
     for run in calibrated(sources.params):
@@ -82,4 +92,49 @@ AREAS = {  # column: share of the image, of COVID-19 images (True) or of the oth
 }
 
 
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/calibration": calibration_cells}
+def figure(sources: Sources, wanted: Wanted) -> Figure:
+    """Reliability diagrams of four class heads, and expected against annotated infected area of the headline runs."""
+    drawn = Figure(figsize=(13, 7.6), layout="constrained")
+    *places, last = drawn.subplot_mosaic("ABC;DMM").values()
+    for axes, run in zip(places, HEADS, strict=True):
+        _head(axes, sources, run)
+    _areas(last, sources)
+    headed(drawn, sources, wanted.caption, wanted.behind)
+    return drawn
+
+
+def _head(axes: Axes, sources: Sources, run: str) -> None:
+    """Bars: images per bin, as a share of all; points: share of a bin's images that is decided rightly."""
+    found, target = decided(sources, run)
+    bins = reliability(found, target)
+    share = bins.images / bins.images.sum()
+    axes.bar(
+        (np.ceil(bins.confidence * BINS) - 0.5) / BINS, share, 1 / BINS, color=LIGHT_BLUE, alpha=0.35, label="images"
+    )
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    axes.plot(bins.confidence, bins.right, color=BLUE, linewidth=1, marker="o", markersize=4, label="decided rightly")
+    axes.set_xlim(1 / found.shape[1] - 0.05, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("probability of the decided class")
+    axes.set_ylabel("share of images")
+    axes.set_title(f"{run}: ECE {measure('ece', found, target):.3f}, n = {len(target):,}", fontsize=10)
+    axes.legend(fontsize=8.5, loc="upper left")
+
+
+def _areas(axes: Axes, sources: Sources) -> None:
+    """Test images in ten groups by the area that the masks' probabilities add up to."""
+    require(sources)
+    largest = 0.0
+    for row, run in HEADLINE_RUNS.items():
+        scores = sources.scores(run)
+        order = np.argsort(expected(scores).to_numpy(), kind="stable")
+        parts = [part for part in np.array_split(order, GROUPS) if len(part)]
+        x, y = ([100 * of(scores).to_numpy()[part].mean() for part in parts] for of in (expected, annotated))
+        colour, marker, line = DRAWN_AS[row]
+        axes.plot(x, y, color=colour, marker=marker, linestyle=line, markersize=4, linewidth=1.2, label=row)
+        largest = max(largest, *x, *y)
+    axes.plot([0, largest], [0, largest], color=GREY, linestyle=":", linewidth=1)
+    axes.set_xlabel("expected infected area (% of the image)")
+    axes.set_ylabel("annotated infected area (%)")
+    axes.set_title(f"masks: means of {GROUPS} groups of images", fontsize=10)
+    axes.legend(fontsize=8.5, loc="upper left")

@@ -23,7 +23,7 @@ SPEED, CARDS = "measured by `cost`", "from cards"
 Found = tuple[Value, str, str]  # value, how it came about, note
 
 
-def cost_cells(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """All costs of a run, then its infection Dice as in the other tables."""
     return [found for run in sources.params.base_runs for found in _row(sources, run)]
 
@@ -155,6 +155,3 @@ def device(speed: dict[str, Any]) -> str:
 
 def _elapsed(sources: Sources, run: str) -> float:
     return sum(sources.card(name)["seconds"] for name in init_chain(sources.params, run)) / 60
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/cost": cost_cells}

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.measures import HEADLINE, Interval, measure
+from covidqu.report.core.runs import with_infection
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cost import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
@@ -33,7 +35,7 @@ class Point:
     costs: tuple[float, float]
 
 
-def cost_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def figure(sources: Sources, wanted: Wanted) -> Figure:
     """Dice against GFLOPs of one image and against minutes of training, both logarithmic.
 
     ValueError when a headline run has no scores or no costs.
@@ -45,7 +47,7 @@ def cost_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
     drawn = Figure(figsize=(12, 7), layout="constrained")
     places, found = drawn.subplots(1, 2, sharey=True), points(sources)
     speed = entry(sources, next(iter(HEADLINE_RUNS.values())))["inference"]
-    words = ("GFLOPs per image, as deployed", f"training, minutes at measured speed ({device(speed)})")
+    labels = ("GFLOPs per image, as deployed", f"training, minutes at measured speed ({device(speed)})")
     for place, axes in enumerate(places):
         for point in found:
             _draw(axes, point, point.costs[place])
@@ -54,10 +56,11 @@ def cost_figure(sources: Sources, caption: str, runs: list[str]) -> Figure:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.margins(x=0.12)
-        axes.set_xlabel(words[place])
+        axes.set_xlabel(labels[place])
     places[0].set_ylabel("mean infection Dice, COVID-19 images")
     confidence = sources.params.evaluate.bootstrap.confidence
-    headed(drawn, sources, f"{caption}; bars: {confidence:.0%} interval over images; small: other runs", runs)
+    words = f"{wanted.caption}; bars: {confidence:.0%} interval over images; small: other runs"
+    headed(drawn, sources, words, wanted.behind)
     FigureCanvasAgg(drawn)
     drawn.draw_without_rendering()  # from here on axes stay where they are
     for place, axes in enumerate(places):
@@ -69,7 +72,7 @@ def points(sources: Sources) -> list[Point]:
     """Headline runs, then the other base runs with an infection mask of which Dice and cost are known."""
     params, rows = sources.params, {run: row for row, run in HEADLINE_RUNS.items()}
     of_system = {params.run(run).model.system: row for run, row in reversed(rows.items())}
-    others = [run for run in params.base_runs if run not in rows and "infection" in params.run(run).tasks]
+    others = [run for run in with_infection(params) if run not in rows]
     found = []
     for run in [*rows, *others]:
         if any(why(sources, run) for why in (Sources.why_no_run, why_no_cost, why_no_cards)):

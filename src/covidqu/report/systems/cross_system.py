@@ -12,7 +12,6 @@ import pandas as pd
 
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_mean
-from covidqu.report.core.catalogue import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import (
@@ -25,6 +24,7 @@ from covidqu.report.core.measures import (
     over_seeds,
 )
 from covidqu.report.core.run_cells import absent, class_protocol, measured
+from covidqu.report.core.runs import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.core.sources import Sources
 
 SUBSET, COVID = "infection", "COVID-19"
@@ -43,7 +43,7 @@ MEAN = ", mean over seeds"  # the end of the name of a row
 NO_OUTPUT = Missing(Status.NO_OUTPUT, "no output of this kind")
 
 
-def cross_system(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """One row per system and one more for the mean over seeds where there are several."""
     cells = []
     for row, (run, lung) in ROWS.items():
@@ -129,6 +129,3 @@ def _untaught(scores: pd.DataFrame, classes: dict[str, int]) -> str:
     count, known = int(scores["label"].isin(unknown).sum()), " and ".join(sorted(classes))
     images = f"{count} {' and '.join(unknown)} images"
     return f"the head was taught {known} only: {images} are judged by its infected probability"
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/cross-system": cross_system}

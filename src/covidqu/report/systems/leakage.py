@@ -16,7 +16,7 @@ HOW = "equal pixels, or copies verified by alignment"
 COLUMNS = {"all test images": False, "without near-duplicates": True}
 
 
-def leakage(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Pairs by kind and by splits, test images that have one in Train or Val, then one line per run and task."""
     return [*_pairs(sources), *_touched(sources), *_runs(sources)]
 

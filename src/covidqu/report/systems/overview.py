@@ -1,11 +1,11 @@
 """Table `common/overview`: the headline of each run, taken from the tables of its paper; of ours, from those of all."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from covidqu.report.core.catalogue import OURS
+from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import APART, class_cell
+from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import OVER
 
@@ -50,12 +50,13 @@ HEADLINES = {
 OURS_CLASSES = f"{OURS_ROW}: accuracy, three classes"  # in no other table
 
 
-def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell]]]) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """One cell per headline, identical to the one in its own table, which `column` names; last one of its own."""
     cells = []
-    built = {table: sources.once(builders[table]) for table, _, _ in HEADLINES.values()}
-    for label, (table, row, column) in HEADLINES.items():
-        found = [cell for cell in built[table] if (cell.row, cell.column) == (row, column)]
-        assert len(found) == 1, f"{table} has no cell {row} / {column}"
-        cells.append(replace(found[0], row=label, column=table))
+    names = dict.fromkeys(name for name, _, _ in HEADLINES.values())
+    built = {name: catalogue.table(name, sources.params).cells(sources) for name in names}
+    for label, (name, row, column) in HEADLINES.items():
+        found = [cell for cell in built[name] if (cell.row, cell.column) == (row, column)]
+        assert len(found) == 1, f"{name} has no cell {row} / {column}"
+        cells.append(replace(found[0], row=label, column=name))
     return [*cells, class_cell(sources, OURS_CLASSES, "common/overview", OURS, "accuracy")]

@@ -36,7 +36,7 @@ class Question:
     of_class: bool = False
 
 
-def pairwise(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Differences of the first run minus the second, p values, and p values adjusted for all pairs."""
     return [cell for question in QUESTIONS for cell in _family(sources, question)]
 
@@ -155,4 +155,3 @@ QUESTIONS = (
     Question(ACCURACY, "McNemar", _accuracy, of_class=True),
     Question(AUC, "DeLong", _auc, of_class=True),
 )
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/pairwise": pairwise}

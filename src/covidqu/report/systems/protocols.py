@@ -18,7 +18,7 @@ CORRECT = ("img_covid", "pooled_covid", "pooled_all")
 GAP = "gap 2 IoU / (1 + IoU) - Dice"
 
 
-def protocols(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Rows are runs, columns protocol and metric; false positives where nothing is annotated at the end of each run.
 
     Repetitions with other seeds are left to the tables of their paper. Protocols of the papers fill `measured_paper`,

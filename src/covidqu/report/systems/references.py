@@ -5,7 +5,6 @@ Masks under each protocol, shortcut classifiers under each label map, and the ag
 radiograph, after alignment: as much as a network can be asked for, or a little less.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,7 @@ from covidqu.report.core.cells import Cell
 from covidqu.report.core.references import EVERY, description, in_place_of, under
 from covidqu.report.core.run_cells import class_protocol, not_run
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.protocols import protocols
+from covidqu.report.systems import protocols
 
 QUESTIONS = {
     "three": "three classes",
@@ -34,7 +33,7 @@ MASKS = ("infection", "lung")
 OVERLAPS = {"Dice": "dice", "IoU": "iou"}
 
 
-def references(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Trivial masks, shortcut classifiers, annotations against each other."""
     cells = []
     for name, config in sources.params.baselines.items():
@@ -51,7 +50,7 @@ def _masks(sources: Sources, name: str) -> list[Cell]:
     runs = [run for run in sources.params.base_runs if "infection" in sources.params.run(run).tasks]
     if not runs:
         return [not_run(name, EVERY, "no run in the parameters has infection masks to be compared with")]
-    return [replace(cell, row=name) for cell in in_place_of(sources, name, runs[:1], protocols)]
+    return [replace(cell, row=name) for cell in in_place_of(sources, name, runs[:1], protocols.table)]
 
 
 def _classes(sources: Sources, name: str) -> list[Cell]:
@@ -117,6 +116,3 @@ def grouped(pairs: np.ndarray) -> np.ndarray:
     place = place.reshape(pairs.shape)
     links = coo_array((np.ones(len(pairs)), place.T), shape=(len(images), len(images)))
     return np.unique(connected_components(links, directed=False)[1][place[:, 0]], return_inverse=True)[1]
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/references": references}

@@ -4,8 +4,6 @@ Enters: scores of the headline runs; leaves: cells, in percentage points of the 
 `common/bland-altman` shows the same images.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +11,7 @@ from matplotlib.figure import Figure
 
 from covidqu.evaluate import severity
 from covidqu.evaluate.protocols import counts
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
@@ -26,7 +25,7 @@ HOW = "share of the annotated lung, predicted minus annotated"
 HOW_OWN = "predicted share of the predicted lung minus annotated share of the annotated lung"
 
 
-def severity_cells(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Rows are runs and populations, columns the measures; once more over the lungs of runs that predict them."""
     return [
         cell
@@ -74,7 +73,7 @@ def shares(scores: pd.DataFrame, *, own: bool = False) -> tuple[np.ndarray, np.n
     return 100 * ((tp + fp)[there] / of_prediction[there]), 100 * ((tp + fn)[there] / lung[there])
 
 
-def bland_altman(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def bland_altman(sources: Sources, wanted: Wanted) -> Figure:
     """Difference against mean of both shares, one panel per headline run, COVID-19 images; same axes everywhere."""
     require(sources)
     drawn, across = Figure(figsize=(13, 7), layout="constrained"), -(-len(HEADLINE_RUNS) // 2)
@@ -90,7 +89,7 @@ def bland_altman(sources: Sources, caption: str, runs: list[str]) -> Figure:
         axes.set_xlabel("mean of both shares (% of the lung)")
     for axes in grid[:, 0]:
         axes.set_ylabel("predicted - annotated\n(percentage points)")
-    headed(drawn, sources, caption, runs)
+    headed(drawn, sources, wanted.caption, wanted.behind)
     return drawn
 
 
@@ -112,6 +111,3 @@ def _panel(axes: Axes, name: str, predicted: np.ndarray, annotated: np.ndarray) 
     axes.axhline(high, color=ORANGE, linestyle="--")
     axes.set_title(f"{name} (n = {len(predicted):,})", fontsize=10)
     axes.legend(fontsize=8.5, loc="upper left")
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/severity": severity_cells}

@@ -4,8 +4,6 @@ Enters: scores; leaves: cells and one figure. COVID-19 images are put in quarter
 images by class, all images by whether a near-duplicate of theirs is in Train or Val.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +11,7 @@ from matplotlib.figure import Figure
 
 from covidqu.evaluate.protocols import PROTOCOL_OF, per_image
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_unpaired
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import HEADLINE
 from covidqu.report.core.run_cells import measured, not_run
@@ -25,7 +24,7 @@ STATUS = {"with a near-duplicate in Train or Val": True, "without one": False}
 LARGEST = f"infection Dice, largest minus smallest of {QUARTERS} area groups"
 
 
-def subgroups(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Rows are runs; Dice by area and near-duplicates, false infection by class and near-duplicates."""
     return [cell for row, run in HEADLINE_RUNS.items() for cell in _row(sources, row, run)]
 
@@ -99,7 +98,7 @@ def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.Dat
     return measured(sources, row, LARGEST, run, found, HEADLINE, n=n, note="not paired: different images")
 
 
-def dice_by_area(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
     """Mean Dice with its interval by annotated area, and the share of the other images with false infection."""
     require(sources)
     config = sources.params.evaluate.bootstrap
@@ -132,7 +131,7 @@ def dice_by_area(sources: Sources, caption: str, runs: list[str]) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.grid(axis="x", visible=False)
     left.legend(loc="lower right", ncols=2, fontsize=9)
-    headed(drawn, sources, f"{caption}; bars: {config.confidence:.0%} interval over images", runs)
+    headed(drawn, sources, f"{wanted.caption}; bars: {config.confidence:.0%} interval over images", wanted.behind)
     return drawn
 
 
@@ -151,6 +150,3 @@ def _points(axes: Axes, x: np.ndarray, means: list[tuple[float, float, float]], 
         capsize=2,
         label=row,
     )
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/subgroups": subgroups}

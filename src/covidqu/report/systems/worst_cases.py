@@ -4,8 +4,6 @@ Enters: scores of the headline runs, what was read by eye (`readings`); for the 
 predictions; leaves: cells, rows are ranks, and a matplotlib figure. Here images are chosen by score, and say so.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,12 +12,13 @@ from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate import classification
 from covidqu.evaluate.protocols import measures, per_image
 from covidqu.report.core import titles
-from covidqu.report.core.catalogue import OURS
+from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import HEADLINE
 from covidqu.report.core.references import EVERY
 from covidqu.report.core.run_cells import SEEDS, absent, not_run, tested_on
+from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
@@ -39,7 +38,7 @@ def worst_images(scores: pd.DataFrame, count: int = WORST) -> pd.DataFrame:
     return scores.loc[dice.index].assign(dice=dice).sort_values(["dice", "id"]).head(count)
 
 
-def worst_cases(sources: Sources) -> list[Cell]:
+def table(sources: Sources) -> list[Cell]:
     """Rows are ranks, the worst first."""
     reason = sources.why_no_run(OURS)
     if reason:
@@ -121,7 +120,7 @@ def _reading(row: str, found: Reading | None) -> Cell:
     return Cell(row, "reading", measured_correct=found.cause, protocol_correct="by eye", n=1, note=found.words)
 
 
-def worst_panels(sources: Sources, caption: str, runs: list[str]) -> Figure:
+def figure(sources: Sources, wanted: Wanted) -> Figure:
     """Each of these images plain, and beside it with the outlines of annotated and predicted infection."""
     reason = sources.why_no_run(OURS)
     if reason:
@@ -142,9 +141,6 @@ def worst_panels(sources: Sources, caption: str, runs: list[str]) -> Figure:
         panels.image(outlined, packed.images[row], f"Dice {image['dice']:.3f}, {panels.area(masks[place])}")
         panels.contour(outlined, unpack_mask(np.asarray(packed.infection_masks[row])), YELLOW)
         panels.contour(outlined, masks[place], LIGHT_BLUE)
-    words = f"{caption}: the {len(rows)} lowest Dice, chosen by score; annotation (yellow), prediction (blue)"
-    drawn.suptitle(panels.wrapped(titles.with_deviations(sources, words, runs), 260), fontsize=12)
+    words = f"{wanted.caption}: the {len(rows)} lowest Dice, chosen by score; annotation (yellow), prediction (blue)"
+    drawn.suptitle(panels.wrapped(titles.with_deviations(sources, words, wanted.behind), 260), fontsize=12)
     return drawn
-
-
-TABLES: dict[str, Callable[[Sources], list[Cell]]] = {"common/worst-cases": worst_cases}
