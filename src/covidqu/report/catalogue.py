@@ -396,7 +396,7 @@ def code(artefacts: Iterable[Artefact]) -> list[str]:
     """Files behind tables and figures, relative to the repository's root: no import names what makes them."""
     chosen = list(artefacts)
     if any(Reads.TABLES in one.reads for one in chosen):
-        chosen = list(ARTEFACTS)
+        chosen += [one for one in ARTEFACTS if isinstance(one, Table)]
     files = closure(*{one.module for one in chosen})
     return [f"src/{ROOT}/{file.relative_to(PACKAGE).as_posix()}" for file in files]
 
