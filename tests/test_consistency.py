@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from covidqu.report.arithmetic import consistency, consistency_batches, consistency_ct
+from covidqu.report.arithmetic import consistency, paper_001, paper_003
 from covidqu.report.arithmetic.rounded import (
     Rounded,
     compared,
@@ -139,8 +139,8 @@ def test_the_printed_batch_size_is_among_those_that_fit() -> None:
     sizes = found("unetpp-b3/table-2: batch size", "sizes that fit")
     assert "8 (k = 3)" in sizes.measured_correct and "16 (k = 1)" in sizes.measured_correct
     assert sizes.note == "the printed batch size is among them"
-    assert consistency_batches.layout(8) == (146, 73)
-    assert [k for k in range(74) if consistency_batches.fits(8, k)] == [3]
+    assert paper_001.layout(8) == (146, 73)
+    assert [k for k in range(74) if paper_001.fits(8, k)] == [3]
 
 
 def test_verdicts_follow_the_numbers(change: Change) -> None:
@@ -197,9 +197,9 @@ def test_confusion_matrices_are_counted_by_brute_force() -> None:
 def test_balanced_measures_are_those_of_scikit_learn(sens: float, spec: float) -> None:
     truth = np.repeat([1, 0], 100)
     decided = np.concatenate([np.arange(100) < 100 * sens, np.arange(100) >= 100 * spec]).astype(int)
-    assert consistency_ct.balanced_precision(sens, spec) == pytest.approx(metrics.precision_score(truth, decided))
-    assert consistency_ct.balanced_f1(sens, spec) == pytest.approx(metrics.f1_score(truth, decided))
-    assert consistency_ct.balanced_mcc(sens, spec) == pytest.approx(metrics.matthews_corrcoef(truth, decided))
+    assert paper_003.balanced_precision(sens, spec) == pytest.approx(metrics.precision_score(truth, decided))
+    assert paper_003.balanced_f1(sens, spec) == pytest.approx(metrics.f1_score(truth, decided))
+    assert paper_003.balanced_mcc(sens, spec) == pytest.approx(metrics.matthews_corrcoef(truth, decided))
 
 
 def test_no_printed_value_is_written_into_the_code() -> None:

@@ -2,14 +2,14 @@
 
 Enters: report/published/*.yaml through `printed`; leaves: cells with the printed value, what other printed values give
 (`measured_correct`, with the arithmetic named in `protocol_correct`), and a verdict in words (`note`). Papers 000, 001
-and 002 are here, paper 003 and 004 in `consistency_ct`.
+and 002 are here, paper 003 and 004 in `paper_003`.
 """
 
 from itertools import product
 
 from covidqu.config.data import PX
-from covidqu.report.arithmetic.consistency_batches import paper_001
-from covidqu.report.arithmetic.consistency_ct import paper_003, paper_004
+from covidqu.report.arithmetic.paper_001 import paper_001
+from covidqu.report.arithmetic.paper_003 import paper_003, paper_004
 from covidqu.report.arithmetic.rounded import (
     AGREES,
     DISAGREES,

@@ -13,7 +13,7 @@ from scipy import stats
 
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_difference
-from covidqu.report.arithmetic.consistency_ct import t_test
+from covidqu.report.arithmetic.paper_003 import t_test
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import HEADLINE, not_run
