@@ -28,7 +28,7 @@ OVERALL = {"Dice": "Dice Coefficient", "IoU": "IoU Score", "Recall": "Recall"}
 LARGEST_BATCH = 64
 
 
-def paper_001() -> list[Cell]:
+def findings() -> list[Cell]:
     """Tables II and III, and how the first can come from batches."""
     return [*_averages(), *_batches()]
 
