@@ -1,6 +1,6 @@
 """Paired tests against hand-computed values, other libraries and the bootstrap; the table of all pairs of systems."""
 
-from math import comb
+from math import comb, inf
 
 import numpy as np
 import pytest
@@ -65,6 +65,14 @@ def test_mcnemar_is_exact_for_few_and_corrected_for_many() -> None:
     assert (many.only_a, many.only_b, many.exact) == (32, 8, False)
     assert many.p == pytest.approx(stats.chi2.sf((32 - 8 - 1) ** 2 / 40, 1))
     assert mcnemar(a, a).p == 1.0
+
+
+@pytest.mark.parametrize(("b", "c", "p"), [(0, 0, 1.0), (5, 5, 1.0), (0, 6, 2 / 64), (8, 1, 20 / 512), (40, 20, None)])
+def test_mcnemar_is_exact_for_as_many_as_is_asked(b: int, c: int, p: float | None) -> None:
+    one = np.array([True] * b + [False] * c + [True, False])
+    other = np.array([False] * b + [True] * c + [True, False])
+    exact = stats.binomtest(b, b + c).pvalue if p is None else p
+    assert mcnemar(one, other, exact_below=inf) == (b, c, True, pytest.approx(exact))
 
 
 def test_wilcoxon_sees_a_shift_and_keeps_ties() -> None:

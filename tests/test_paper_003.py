@@ -19,7 +19,7 @@ from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003 import SETTINGS
 from covidqu.report.papers.paper_003_masks import BACKBONES, PRE, RUN
-from covidqu.report.papers.paper_003_pairs import mcnemar, p_value
+from covidqu.report.papers.paper_003_pairs import p_value
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ["COVID-19"] * 14 + ["Non-COVID"] * 5 + ["Normal"] * 7
@@ -358,13 +358,6 @@ def test_scores_at_256_px_alone_are_not_taken_for_those_at_224(params: Params, t
         assert not found.measured and found.words.startswith("not run: "), column
     assert not cell(sources, "text", "Dice, proposed - simple", "seed 0").measured
     assert cell(sources, "text", "McNemar, exact: p", "seed 0").measured
-
-
-@pytest.mark.parametrize(("b", "c", "p"), [(0, 0, 1.0), (5, 5, 1.0), (0, 6, 2 / 64), (8, 1, 20 / 512)])
-def test_mcnemar_is_the_exact_binomial(b: int, c: int, p: float) -> None:
-    one = np.array([True] * b + [False] * c + [True, False])
-    other = np.array([False] * b + [True] * c + [True, False])
-    assert mcnemar(one, other) == (b, c, pytest.approx(p))
 
 
 def test_small_probabilities_are_not_rounded_to_zero() -> None:

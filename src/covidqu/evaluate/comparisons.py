@@ -51,15 +51,15 @@ def wilcoxon(a: np.ndarray, b: np.ndarray) -> float:
     return float(stats.wilcoxon(difference, zero_method="pratt").pvalue) if difference.any() else 1.0
 
 
-def mcnemar(a: np.ndarray, b: np.ndarray) -> McNemar:
+def mcnemar(a: np.ndarray, b: np.ndarray, exact_below: float = FEW_DISCORDANT) -> McNemar:
     """Test of (n,) bool a against b on the images where exactly one is true (McNemar 1947; Edwards' correction).
 
-    Exact (binomial) where there are fewer than 25 of them. ValueError for other shapes or no images.
+    Exact (binomial) where there are fewer than `exact_below` of them. ValueError for other shapes or no images.
     """
     _paired(a, b)
     a, b = np.asarray(a, bool), np.asarray(b, bool)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    exact = only_a + only_b < FEW_DISCORDANT
+    exact = only_a + only_b < exact_below
     table = [[int((a & b).sum()), only_a], [only_b, int((~a & ~b).sum())]]
     p = mcnemar_test(table, exact=exact, correction=True).pvalue
     return McNemar(only_a, only_b, exact, min(1.0, float(p)))

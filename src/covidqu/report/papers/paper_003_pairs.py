@@ -6,12 +6,14 @@ for samples; it is repeated on the printed numbers, to show what was done, and i
 """
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from covidqu.evaluate import classification
+from covidqu.evaluate.comparisons import mcnemar
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.arithmetic.paper_003 import t_test
 from covidqu.report.core.cells import Cell, Value
@@ -70,12 +72,6 @@ def paired(sources: Sources, one: str, other: str) -> tuple[pd.DataFrame, pd.Dat
     return frames[0], frames[1]
 
 
-def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
-    """(n,) bool twice, right or wrong -> (only a right, only b right, exact two-sided p); p is 1 without any."""
-    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
-    return only_a, only_b, float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-
-
 def _one_seed(sources: Sources, column: str, one: str, other: str) -> list[Cell]:
     reason = sources.why_no_run(one) or sources.why_no_run(other)
     if reason:
@@ -88,17 +84,17 @@ def _classes(sources: Sources, column: str, run: str, a: pd.DataFrame, b: pd.Dat
     """McNemar's test and the paired interval of the accuracies' difference."""
     (first, target), (second, _) = classification.of_scores(a), classification.of_scores(b)
     right = [found.argmax(axis=1) == target for found in (first, second)]
-    only_one, only_other, p = mcnemar(*right)
-    values: tuple[Value, ...] = (only_one, only_other, p_value(p))
+    found = mcnemar(*right, exact_below=inf)
+    values: tuple[Value, ...] = (found.only_a, found.only_b, p_value(found.p))
     how = ("count of images", "count of images", "exact binomial test of the discordant images")
     cells = [
         _plain(sources, row, column, run, value, protocol, len(target))
         for row, value, protocol in zip(ROWS[:3], values, how, strict=True)
     ]
     config = sources.params.evaluate.bootstrap
-    found = classification.difference("accuracy", second, first, target, config)
+    change = classification.difference("accuracy", second, first, target, config)
     protocol = f"{class_protocol('accuracy')}, paired bootstrap, percent points"
-    return [*cells, measured(sources, ROWS[3], column, run, found, protocol, n=len(target), scale=PERCENT)]
+    return [*cells, measured(sources, ROWS[3], column, run, change, protocol, n=len(target), scale=PERCENT)]
 
 
 def _plain(sources: Sources, row: str, column: str, run: str, value: Value, how: str, n: int) -> Cell:
