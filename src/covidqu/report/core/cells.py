@@ -20,7 +20,9 @@ Value = int | float | str | None
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of a table. `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `n`: images behind it.
+    """One value of a table. `n`: images behind it.
+
+    `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `paper_low`, `paper_high`: that of `measured_paper`.
 
     `sd`: standard deviation over seeds, where `measured_correct` (or `measured_paper`) is a mean over several.
     A cell without a number of ours has another `status` than measured, and `note` says why.
@@ -41,6 +43,8 @@ class Cell:
     seeds: int | None = None
     note: str = ""
     sd: float | None = None
+    paper_low: float | None = None
+    paper_high: float | None = None
     status: Status = Status.MEASURED
     kind: Kind | None = None
     unit: Unit | None = None
@@ -80,7 +84,8 @@ class Table:
 def of_record(record: dict[str, str]) -> Cell:
     """The cell that a row of a table's CSV file holds."""
     values = {c: _value(record[c]) for c in ("published", "measured_paper", "measured_correct")}
-    numbers = {c: float(record[c]) if record[c] else None for c in ("ci_low", "ci_high")}
+    floats = ("ci_low", "ci_high", "sd", "paper_low", "paper_high")
+    numbers = {c: float(record[c]) if record[c] else None for c in floats}
     counts = {c: int(record[c]) if record[c] else None for c in ("n", "seeds")}
     what = {"status": Status(record["status"]), "kind": Kind(record["kind"]) if record["kind"] else None}
     what |= {"unit": Unit(record["unit"]) if record["unit"] else None}
