@@ -16,6 +16,7 @@ from covidqu.report.core.kinds import Kind, Status, Unit
 from covidqu.report.core.published import SYSTEMS, paper, printed
 
 Value = int | float | str | None
+SMALLEST = 1e-4  # p values below it are in scientific notation
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ def _beside_printed(name: str, cell: Cell, value: Value) -> Cell:
         return replace(cell, published=value)
     table, place = paper(system).tables[short], (cell.row, cell.column)
     return replace(cell, published=value, kind=table.kind_of(*place), unit=table.unit_of(*place) or cell.unit)
+
+
+def p_value(p: float) -> Value:
+    """A probability as a number, or in scientific notation where six decimals would hide its digits."""
+    return p if p >= SMALLEST or p == 0 else f"{p:.2e}"
 
 
 def text(value: Value) -> str:

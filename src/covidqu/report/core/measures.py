@@ -31,14 +31,16 @@ from covidqu.report.core.several_runs import difference_cell, over_seeds
 from covidqu.report.core.sources import Sources
 
 __all__ = [
-    "APART", "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
-    "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
+    "ANY", "APART", "FALSE_POSITIVES", "HEADLINE", "MARKED", "OVER", "SEEDS", "Interval", "at_px", "cell", "class_cell",
+    "difference_cell", "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds",
+    "psnr_cell", "value",
 ]  # fmt: skip
 PERCENT = 100.0
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
+ANY, OVER = MARKED = ("share with a positive pixel", "share with more than 1 % of the image positive")
 FALSE_POSITIVES = {  # column: measure of the protocols `fp_*`
-    "share with a positive pixel": "any",
-    "share with more than 1 % of the image positive": "over_1_percent",
+    ANY: "any",
+    OVER: "over_1_percent",
     "mean positive share of the image": "area",
     "mean positive share of the lung": "area_of_lung",
 }

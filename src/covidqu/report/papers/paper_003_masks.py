@@ -8,6 +8,7 @@ percent, as printed; every number is the mean over seeds.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import stdev
 
 import numpy as np
@@ -18,7 +19,17 @@ from covidqu.evaluate import protocols, quality
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import HEADLINE, at_px, cell, image_cell, not_run, over_seeds, psnr_cell
+from covidqu.report.core.measures import (
+    FALSE_POSITIVES,
+    HEADLINE,
+    MARKED,
+    at_px,
+    cell,
+    image_cell,
+    not_run,
+    over_seeds,
+    psnr_cell,
+)
 from covidqu.report.core.run_cells import SEEDS, joined, or_missing, scaled, tested_on
 from covidqu.report.core.sources import Sources
 
@@ -216,7 +227,7 @@ def _std_of_images(sources: Sources, row: str, column: str, run: str) -> Cell:
 
 
 def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
-    """What empty masks do to Dice, and how many of them are painted on."""
+    """What empty masks do to Dice, and on how many of them infection is marked."""
 
     def dice(one: str) -> Cell:
         def quantity(scores: pd.DataFrame) -> pd.Series:
@@ -231,16 +242,17 @@ def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
         ours = {"measured_correct": None, "protocol_correct": "", "ci_low": None, "ci_high": None}
         return replace(found, **theirs, **ours)
 
-    def painted(one: str) -> Cell:
-        px, column = side(sources, one), "Normal, share with a positive pixel"
+    def marked(one: str, column: str) -> Cell:
+        px = side(sources, one)
 
         def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, px, "fp_normal", "any")
+            return per_image(scores, px, "fp_normal", FALSE_POSITIVES[column])
 
         shown = {"select": normal, "scale": PERCENT, "how": f"fp_normal, {px} px"}
-        return image_cell(sources, row, column, one, quantity, **shown)
+        return image_cell(sources, row, f"Normal, {column}", one, quantity, **shown)
 
-    return [over_seeds(sources, run, dice), over_seeds(sources, run, painted)]
+    shares = [over_seeds(sources, run, partial(marked, column=column)) for column in MARKED]
+    return [over_seeds(sources, run, dice), *shares]
 
 
 TABLES_OF_MASKS: dict[str, Callable[[Sources], list[Cell]]] = {

@@ -17,7 +17,7 @@ from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.evaluate.statistics import Interval, bootstrap_strata
 from covidqu.report.core.cells import Cell, with_published
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell
+from covidqu.report.core.measures import FALSE_POSITIVES, HEADLINE, MARKED, cell, class_cell, image_cell
 from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, scaled, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.data_tables import count_cell
@@ -63,7 +63,7 @@ def experiments(sources: Sources) -> list[Cell]:
         if run not in NO_MASK:
             cells += [_dice(sources, row, run), _dice_of_all(sources, row, "Dice, all images", run)]
             for protocol, label in FALSE_INFECTION.items():
-                for words, metric in (("share with a positive pixel", "any"), ("mean area", "area")):
+                for words, metric in (*((column, FALSE_POSITIVES[column]) for column in MARKED), ("mean area", "area")):
                     column = f"{label}, {words}"
                     cells.append(cell(sources, row, column, run, "infection", metric, correct=protocol))
         if run not in NO_CLASS:

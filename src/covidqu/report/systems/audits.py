@@ -21,6 +21,7 @@ from covidqu.report.core.measures import (
     APART,
     FALSE_POSITIVES,
     HEADLINE,
+    MARKED,
     cell,
     class_cell,
     difference_cell,
@@ -215,7 +216,7 @@ def skips(sources: Sources) -> list[Cell]:
     cells.append(_paired(sources, row, lambda s: quality.psnr(s["reconstruction_mse"])))
     for row, protocol, metric in (
         ("infection Dice, COVID-19 images", HEADLINE, "dice"),
-        *((f"{who}, share with a positive pixel", protocol, "any") for protocol, who in APART.items()),
+        *((f"{who}, {words}", protocol, FALSE_POSITIVES[words]) for protocol, who in APART.items() for words in MARKED),
     ):
         cells += [cell(sources, row, c, run, "infection", metric, correct=protocol) for c, run in columns.items()]
         cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "infection", metric, protocol))

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from covidqu.report.core.catalogue import OURS
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, class_cell
+from covidqu.report.core.measures import APART, OVER, class_cell
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.cross_system import OVER
 
 OURS_ROW = "reference (ours)"  # of common/cross-system
 # row: table, its row, its column
