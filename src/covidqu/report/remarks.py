@@ -175,8 +175,11 @@ REMARKS = {
         "Wilcoxon's signed-rank test, zero differences ranked (Pratt), p not adjusted for the number of parts; false "
         "infection (`fp_normal`, `fp_pneumonia`) is the share of images of which more than 1 % is positive. A "
         "part helps where Dice rises and where this share falls.",
-        "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
-        "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
+        "One training with one seed each: an interval is over images, not over trainings. `more than seeds do` is "
+        "yes only where the interval leaves out zero and the difference exceeds what two trainings with other seeds "
+        "differ by in 95 of 100 cases (t x SD over seeds x the square root of 2). Fewer than three seeds cannot tell: "
+        "then no part that was trained anew is shown to do anything. Where a note says `the same weights`, no training "
+        "stands between.",
         "Rows `chance of training` are no part: the same settings with another seed, as far apart as chance puts them.",
         "Val also chose the epoch of each run, which flatters its values; parts are chosen here, so that Test is not.",
         SOURCES,
