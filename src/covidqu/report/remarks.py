@@ -126,6 +126,31 @@ REMARKS = {
         SOURCES,
         ONE_TRAINING,
     ],
+    "common/detection": [
+        "An image is called infected when more than a share of it is positive. `sensitivity`: of COVID-19 images; "
+        "`false rate`: of Normal ones, and of other pneumonia (Non-COVID). A network with the highest Dice can miss "
+        "images that it leaves blank: read the sensitivity beside the false rates. Areas under ROC curves take the "
+        "marked share for a score.",
+        "The threshold chosen on Val has the highest sensitivity minus the mean of both false rates there; only runs "
+        "with Val scores (`validate`) have one.",
+        ORACLE,
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/rank-stability": [
+        "Each resample draws test images anew, those that the audit found to be copies of one another together, and of "
+        "each system one of the seeds that were trained. Shares of resamples are the probability of a rank; a system "
+        "with one seed varies by its images alone, so its ranks look surer than they are. Bounds of the mean rank: the "
+        "middle 95 % of the resamples.",
+        "`unet-roi, annotated ROI` has no rank: it sees the annotated lung mask, which nobody has for a new patient.",
+    ],
+    "common/batch-order": [
+        "`batch8_seq` pools pixels within batches of consecutive images. Orders are random within classes, so that a "
+        "batch still holds one class, as in file order. File order is as good as any other; what it gives beyond the "
+        "mean over orders is an accident of names. Bounds: the middle 95 % of the orders.",
+        "Of runs that are repeated with other seeds the first is shown.",
+        ONE_TRAINING,
+    ],
     "common/severity": [
         "Infected pixels as percent of the annotated lung, in percentage points: predicted minus annotated. Limits of "
         "agreement are bias -+ 1.96 SD of the differences (Bland and Altman); concordance is Lin's. `own lungs`: the "
