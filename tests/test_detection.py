@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from synthetic_runs import cell, settings, write_run
 
 from covidqu.report.core import targets
+from covidqu.report.core.kinds import Missing
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.detection import AREAS, THRESHOLD, best_threshold
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
@@ -29,7 +30,7 @@ def test_the_threshold_that_tells_best() -> None:
     """Above 2 %: three of four COVID-19 images, no Normal one, one of two others: 0.75 - 0.25; above 3 % 0.75 - 0."""
     assert best_threshold(frame([0, 4, 5, 6, 1, 2, 2, 3])) == 0.03
     assert best_threshold(frame([4, 5, 6, 7, 0, 0, 0, 0])) == 0.0  # any pixel
-    with pytest.raises(ValueError, match="no Normal image"):
+    with pytest.raises(Missing, match="no Normal image"):
         best_threshold(frame([4, 5, 6, 7, 0, 0, 0, 0]).query("label != 'Normal'"))
 
 
@@ -56,5 +57,5 @@ def test_rates_of_synthetic_runs(tmp_path: Path) -> None:
         both = scores["label"].isin(["COVID-19", label])
         wanted = roc_auc_score(scores.loc[both, "label"] == "COVID-19", share[both])
         assert cell(built, "reference (ours)", column).measured_correct == pytest.approx(wanted)
-    assert cell(built, "unetpp-b3", THRESHOLD).words == "not run: run unetpp-b3 has no validation.parquet"
+    assert cell(built, "unetpp-b3", THRESHOLD).words == "not applicable: run unetpp-b3 is not scored on Val"
     assert targets.validation_inputs("common/detection", params) == ["reference"]

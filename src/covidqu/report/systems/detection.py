@@ -57,13 +57,13 @@ def marked(scores: pd.DataFrame) -> np.ndarray:
 def best_threshold(scores: pd.DataFrame) -> float:
     """The share above which images are called infected that tells best: sensitivity minus the mean of the false rates.
 
-    One of the marked shares, or 0; the smallest of several that tell alike. ValueError where a class is missing.
+    One of the marked shares, or 0; the smallest of several that tell alike. Missing where a class is.
     """
     area, label = marked(scores), scores["label"].to_numpy()
     groups = {name: np.sort(area[label == name]) for name in RATES.values()}
     lacking = [name for name, found in groups.items() if not len(found)]
     if lacking:
-        raise ValueError(f"no {' and no '.join(lacking)} image to choose a threshold by")
+        raise Missing(Status.UNDEFINED, f"no {' and no '.join(lacking)} image to choose a threshold by")
     candidates = np.unique(np.append(area, 0.0))
     above = {name: 1 - np.searchsorted(found, candidates, side="right") / len(found) for name, found in groups.items()}
     gain = above[COVID] - np.mean([above[name] for name in FALSE_INFECTION.values()], axis=0)
@@ -82,14 +82,10 @@ def _rate(sources: Sources, row: str, column: str, run: str, label: str, thresho
 
 def _chosen(sources: Sources, row: str, run: str) -> list[Cell]:
     columns = {f"{rate}, {CHOSEN}": label for rate, label in RATES.items()}
-    reason, frame = sources.why_no_run(run) or sources.why_no_validation(run), sources.validation(run)
-    if reason or frame is None:
-        missing = Missing(Status.NOT_RUN, str(reason))
-        return [absent(row, column, missing) for column in (THRESHOLD, *columns)]
     try:
-        threshold = best_threshold(frame.assign(n_px=counts(frame, "infection").sum(axis=1)))
-    except ValueError as error:
-        missing = Missing(Status.UNDEFINED, str(error))
+        frame = _validated(sources, run)
+        threshold = best_threshold(frame)
+    except Missing as missing:
         return [absent(row, column, missing) for column in (THRESHOLD, *columns)]
     how = "highest sensitivity minus mean of the false rates"
     what = {"n": len(frame), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
@@ -97,6 +93,18 @@ def _chosen(sources: Sources, row: str, run: str) -> list[Cell]:
     first = replace(first, split=f"{sources.params.run(run).split} Val")
     how = f"share of images, > {threshold:.4f} of the image"
     return [first, *(_rate(sources, row, c, run, label, threshold, how) for c, label in columns.items())]
+
+
+def _validated(sources: Sources, run: str) -> pd.DataFrame:
+    """Scores of Val images; Missing where there are none."""
+    if reason := sources.why_no_run(run):
+        raise Missing(Status.NOT_RUN, reason)
+    if run not in sources.params.ablated:
+        raise Missing(Status.NOT_APPLICABLE, f"run {run} is not scored on Val")
+    frame = sources.validation(run)
+    if frame is None:
+        raise Missing(Status.NOT_RUN, str(sources.why_no_validation(run)))
+    return frame.assign(n_px=counts(frame, "infection").sum(axis=1))
 
 
 @or_missing
