@@ -257,7 +257,9 @@ REMARKS = {
         "`fp_normal` counts Normal images, `fp_pneumonia` Non-COVID ones, `img_covid` the COVID-19 images.",
         "Rows named gated are not the paper's: they hide infection where the predicted class is not COVID-19.",
         "Rows `printed I.Dice`: `published` holds what follows from the printed value, `measured_correct` the same "
-        "quantity of this run.",
+        "quantity of this run. A printed value near 0 says that no mask was blank only if masks were thresholded: "
+        "`I.Dice of soft masks` is as near to 0 for a run that leaves many of these images blank. The paper does not "
+        "say which it was.",
         ONE_TRAINING,
     ],
     "audit/002-roi-source": [
@@ -268,7 +270,8 @@ REMARKS = {
     "audit/004-skip-reconstruction": [
         "With skip connections the finest features reach the reconstruction past the bottleneck, which makes it "
         "nearly a copy: a low error then says little about what the encoder has learnt. Two trainings with one seed "
-        "each: a difference includes the chance of training, which the interval does not.",
+        "each: a difference includes the chance of training, which the interval does not. A run whose Dice is near 0 "
+        "has collapsed: its difference of infection Dice tells of that, not of skip connections.",
         SOURCES,
         ONE_TRAINING,
     ],
