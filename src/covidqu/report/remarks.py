@@ -103,8 +103,9 @@ REMARKS = {
         ONE_TRAINING,
     ],
     "common/cross-system": [
-        "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Shares are those of the other "
-        "images with false infection (`fp_normal`, `fp_pneumonia`): read them together.",
+        "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Beside it stand "
+        "the shares of Normal images and of other pneumonia with a positive pixel, and with more than 1 % of the image "
+        "positive (`fp_normal`, `fp_pneumonia`): read them together.",
         "COVID-19 against all other images: of three classes decided by the largest probability. The systems were "
         "trained with different losses, epochs and inputs: this compares runs, not designs.",
         SOURCES,

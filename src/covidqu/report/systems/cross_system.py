@@ -49,7 +49,7 @@ def cross_system(sources: Sources) -> list[Cell]:
     for row, (run, lung) in ROWS.items():
         cells += _row(sources, row, run, lung)
         if len(sources.params.seeds(run)) > 1:
-            cells += _mean_over_seeds(sources, f"{row}{MEAN}", run)
+            cells += _mean_over_seeds(sources, f"{row}{MEAN}", run, lung)
     return cells
 
 
@@ -64,7 +64,7 @@ def _row(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     ]
 
 
-def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
+def _mean_over_seeds(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     def dice(name: str) -> Cell:
         return cell(sources, row, DICE, name, "infection", "dice", correct=HEADLINE)
 
@@ -74,6 +74,7 @@ def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
 
     makes: list[Callable[[str], Cell]] = [dice]
     makes += [partial(touched, protocol=protocol, column=column) for protocol in APART for column in MARKED]
+    makes += [lambda name: _lung(sources, row, name, name)] if lung == run else []
     makes += [lambda name, column=column: _class(sources, row, column, name) for column in (AUC, ACCURACY)]
     return [over_seeds(sources, run, make) for make in makes]
 
