@@ -197,7 +197,9 @@ DRAWN: dict[str, Drawing] = {  # all but the curves of single runs
         sources, [SWIN[1], CBAM, RECON, OURS], "Calibration of class heads and of infection masks, test images", runs
     ),
     "common/dice-by-area": lambda sources, _, runs: subgroups.dice_by_area(
-        sources, "Infection Dice by annotated area, and false infection by class", runs
+        sources,
+        "Infection Dice by annotated area, and images with more than 1 % positive where none is annotated",
+        runs,
     ),
     "common/worst-cases": lambda sources, _, runs: worst_cases.worst_panels(
         sources, "COVID-19 test images that our system marks worst", runs

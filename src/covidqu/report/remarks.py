@@ -103,26 +103,53 @@ REMARKS = {
         ONE_TRAINING,
     ],
     "common/cross-system": [
-        "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Shares are those of the other "
-        "images with false infection (`fp_normal`, `fp_pneumonia`): read them together.",
+        "Infection Dice is `img_covid`: the mean over COVID-19 images at 256 x 256. Beside it stand "
+        "the shares of Normal images and of other pneumonia with a positive pixel, and with more than 1 % of the image "
+        "positive (`fp_normal`, `fp_pneumonia`): read them together.",
         "COVID-19 against all other images: of three classes decided by the largest probability. The systems were "
         "trained with different losses, epochs and inputs: this compares runs, not designs.",
         SOURCES,
         ONE_TRAINING,
     ],
     "common/pairwise": [
-        "First run minus second, all at 256 x 256 and over the same images: infection Dice (`img_covid`) by Wilcoxon's "
-        "signed-rank test, zero differences ranked (Pratt); false infection (any positive pixel in an image without "
-        "annotated infection) and accuracy by McNemar's test, exact where fewer than 25 images are decided otherwise; "
-        "AUC by DeLong's. Two-sided; Holm adjusts for all pairs asked the same question. Intervals are bootstrap, but "
-        "for AUC. Those of Dice are of the mean, Wilcoxon's test is of ranks: a few images with a large difference "
-        "move the mean and not the ranks, so the two can disagree.",
+        "First run minus second, all at 256 x 256 and over the same images: infection Dice (`img_covid`) by sign "
+        "flips (10,000, of the mean difference, as the interval) and by Wilcoxon's signed-rank test, zero differences "
+        "ranked (Pratt); false infection (images of one class with a positive pixel, or more than 1 % positive) and "
+        "accuracy by McNemar's test, exact where fewer than 25 images are decided otherwise; AUC by DeLong's. "
+        "Two-sided; Holm adjusts for all pairs asked the same by the same test. Intervals are bootstrap, but for AUC. "
+        "Wilcoxon's test is of ranks: a few images with a large difference move the mean and not the ranks, so the two "
+        "tests of Dice can disagree; the least p of sign flips is 0.0001, adjusted for 21 pairs 0.0021.",
         "COVID-19 or not: three-class and two-class heads are brought to the probability of COVID-19 against the rest, "
         "on images whose label both heads were taught; of three classes the largest probability decides.",
-        "A p value below 0.0001 says that other test images of this kind would hardly turn the difference round. It "
+        "A small p value says that other test images of this kind would hardly turn the difference round. It "
         "says nothing about another training: one seed each, and runs that differ in loss, epochs and input.",
         ORACLE,
         SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/detection": [
+        "An image is called infected when more than a share of it is positive. `sensitivity`: of COVID-19 images; "
+        "`false rate`: of Normal ones, and of other pneumonia (Non-COVID). A network with the highest Dice can miss "
+        "images that it leaves blank: read the sensitivity beside the false rates. Areas under ROC curves take the "
+        "marked share for a score.",
+        "The threshold chosen on Val has the highest sensitivity minus the mean of both false rates there; only runs "
+        "with Val scores (`validate`) have one.",
+        ORACLE,
+        SOURCES,
+        ONE_TRAINING,
+    ],
+    "common/rank-stability": [
+        "Each resample draws test images anew, those that the audit found to be copies of one another together, and of "
+        "each system one of the seeds that were trained. Shares of resamples are the probability of a rank; a system "
+        "with one seed varies by its images alone, so its ranks look surer than they are. Bounds of the mean rank: the "
+        "middle 95 % of the resamples.",
+        "`unet-roi, annotated ROI` has no rank: it sees the annotated lung mask, which nobody has for a new patient.",
+    ],
+    "common/batch-order": [
+        "`batch8_seq` pools pixels within batches of consecutive images. Orders are random within classes, so that a "
+        "batch still holds one class, as in file order. File order is as good as any other; what it gives beyond the "
+        "mean over orders is an accident of names. Bounds: the middle 95 % of the orders.",
+        "Of runs that are repeated with other seeds the first is shown.",
         ONE_TRAINING,
     ],
     "common/severity": [
@@ -174,8 +201,11 @@ REMARKS = {
         "Wilcoxon's signed-rank test, zero differences ranked (Pratt), p not adjusted for the number of parts; false "
         "infection (`fp_normal`, `fp_pneumonia`) is the share of images of which more than 1 % is positive. A "
         "part helps where Dice rises and where this share falls.",
-        "One training with one seed each: an interval is over images, not over trainings. A difference holds for these "
-        "weights; another seed can turn it round. Where a note says `the same weights`, no training stands between.",
+        "One training with one seed each: an interval is over images, not over trainings. `more than seeds do` is "
+        "yes only where the interval leaves out zero and the difference exceeds what two trainings with other seeds "
+        "differ by in 95 of 100 cases (t x SD over seeds x the square root of 2). Fewer than three seeds cannot tell: "
+        "then no part that was trained anew is shown to do anything. Where a note says `the same weights`, no training "
+        "stands between.",
         "Rows `chance of training` are no part: the same settings with another seed, as far apart as chance puts them.",
         "Val also chose the epoch of each run, which flatters its values; parts are chosen here, so that Test is not.",
         SOURCES,
@@ -228,7 +258,9 @@ REMARKS = {
         "`fp_normal` counts Normal images, `fp_pneumonia` Non-COVID ones, `img_covid` the COVID-19 images.",
         "Rows named gated are not the paper's: they hide infection where the predicted class is not COVID-19.",
         "Rows `printed I.Dice`: `published` holds what follows from the printed value, `measured_correct` the same "
-        "quantity of this run.",
+        "quantity of this run. A printed value near 0 says that no mask was blank only if masks were thresholded: "
+        "`I.Dice of soft masks` is as near to 0 for a run that leaves many of these images blank. The paper does not "
+        "say which it was.",
         ONE_TRAINING,
     ],
     "audit/002-roi-source": [
@@ -239,7 +271,8 @@ REMARKS = {
     "audit/004-skip-reconstruction": [
         "With skip connections the finest features reach the reconstruction past the bottleneck, which makes it "
         "nearly a copy: a low error then says little about what the encoder has learnt. Two trainings with one seed "
-        "each: a difference includes the chance of training, which the interval does not.",
+        "each: a difference includes the chance of training, which the interval does not. A run whose Dice is near 0 "
+        "has collapsed: its difference of infection Dice tells of that, not of skip connections.",
         SOURCES,
         ONE_TRAINING,
     ],

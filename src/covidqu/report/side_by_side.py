@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from covidqu.report.core.kinds import Status
-from covidqu.report.core.measures import APART
+from covidqu.report.core.measures import APART, OVER
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
 from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
-from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN, OVER
+from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN
 from covidqu.report.tables import CAPTIONS
 
 TABLE, COST = "common/cross-system", "common/cost"

@@ -27,8 +27,11 @@ RECON_CLASS = ("recon-mtl-t13", "recon-mtl-t23", RECON, "recon-mtl-cnn8")
 RECON_ALL = ("recon-mtl-t12", *RECON_CLASS, "recon-mtl-t123-512", "recon-mtl-unet", "recon-mtl-unet-512")
 OURS = "reference"
 HEADLINES = ("swin-dual-infection", "unetpp-b3", *UNET_ROI, CBAM, RECON, OURS)  # one or two runs of each system
+RANKS, DETECTION, ORDERS = "common/rank-stability", "common/detection", "common/batch-order"  # tables
 # tables that show one seed of a run that is repeated
-ONE_SEED = tuple(f"common/{name}" for name in ("pairwise", "severity", "subgroups", "boundary", "worst-cases"))
+ONE_SEED = tuple(
+    f"common/{name}" for name in ("pairwise", "detection", "severity", "subgroups", "boundary", "worst-cases")
+)
 
 STATIC_TABLES = {  # name: runs that the table reports on
     "swin-dual/table-1": (),
@@ -64,6 +67,7 @@ STATIC_TABLES = {  # name: runs that the table reports on
     "common/overview": (*UNET_ROI, "unetpp-b3", *SWIN, CBAM, RECON, OURS),
     "common/cross-system": HEADLINES,
     **dict.fromkeys(ONE_SEED, HEADLINES),
+    RANKS: HEADLINES,
     "common/references": (),
     "common/cost": (),
     "common/budget": (),
@@ -110,7 +114,7 @@ WITH_DATA = (
     *("swin-dual/table-1", "swin-dual/table-2", "swin-dual/table-3", "unetpp-b3/data", "unetpp-b3/text"),
     *("unet-roi/table-1", "unet-roi/table-2", "cbam-mtl/table-2", "recon-mtl/table-1", "common/data"),
     *("common/leakage", "common/references", "unetpp-b3/figure-1", "unetpp-b3/figure-2", "unet-roi/figure-1"),
-    *("recon-mtl/figure-3", "common/worst-cases"),
+    *("recon-mtl/figure-3", "common/worst-cases", RANKS),
     *("swin-dual/figure-6", "swin-dual/figure-9", "cbam-mtl/figure-3", "cbam-mtl/figure-4", "recon-mtl/figure-6"),
 )
 WITH_IMAGES = (

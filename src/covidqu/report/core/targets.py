@@ -16,8 +16,10 @@ from covidqu.report.core.catalogue import (
     ABLATIONS,
     BUDGET,
     COST,
+    DETECTION,
     ONE_SEED,
     ONLY_ARCHITECTURES,
+    ORDERS,
     STATIC_FIGURES,
     STATIC_TABLES,
     WITH_ARCHITECTURES,
@@ -33,7 +35,7 @@ from covidqu.report.core.catalogue import (
 def tables(params: Params) -> list[str]:
     """All table names, `{system}/{name}`."""
     of_ablations = [ABLATIONS] if params.ablations else []
-    return [*STATIC_TABLES, "common/leakage", "common/protocols", "common/calibration", *of_ablations]
+    return [*STATIC_TABLES, "common/leakage", "common/protocols", ORDERS, "common/calibration", *of_ablations]
 
 
 def figures(params: Params) -> dict[str, str]:
@@ -56,8 +58,8 @@ def table_inputs(name: str, params: Params) -> list[str]:
         return lineage(params, params.base_runs)
     if name == BUDGET:
         return lineage(params, trained_on_infection(params))
-    if name == "common/protocols":
-        return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
+    if name in ("common/protocols", ORDERS):
+        return lineage(params, with_infection(params))
     if name == "common/calibration":
         return lineage(params, calibrated(params))
     if name == ABLATIONS:
@@ -70,6 +72,11 @@ def table_inputs(name: str, params: Params) -> list[str]:
 def trained_on_infection(params: Params) -> list[str]:
     """Base runs with an infection mask that were trained at all."""
     return [run for run in params.base_runs if "infection" in params.run(run).tasks and params.run(run).epochs]
+
+
+def with_infection(params: Params) -> list[str]:
+    """Base runs with an infection mask."""
+    return [run for run in params.base_runs if "infection" in params.run(run).tasks]
 
 
 def calibrated(params: Params) -> list[str]:
@@ -88,7 +95,7 @@ def figure_inputs(name: str, params: Params) -> list[str]:
     if name in (ABLATIONS, BUDGET):
         return table_inputs(name, params)
     if name == COST:
-        return lineage(params, [run for run in params.base_runs if "infection" in params.run(run).tasks])
+        return lineage(params, with_infection(params))
     return lineage(params, _present(params, STATIC_FIGURES[name][1]))
 
 
@@ -102,6 +109,8 @@ def baseline_inputs(name: str, params: Params) -> list[str]:
 
 def validation_inputs(name: str, params: Params) -> list[str]:
     """Runs whose validation.parquet a table or figure reads."""
+    if name == DETECTION:
+        return [run for run in _present(params, STATIC_TABLES[name]) if run in params.ablated]
     return params.ablated if name == ABLATIONS else []
 
 

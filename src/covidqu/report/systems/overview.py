@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from covidqu.report.core.catalogue import OURS
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, class_cell
+from covidqu.report.core.measures import APART, OVER, class_cell, over_seeds
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.cross_system import OVER
+from covidqu.report.systems.cross_system import MEAN
 
 OURS_ROW = "reference (ours)"  # of common/cross-system
 # row: table, its row, its column
@@ -51,11 +52,15 @@ OURS_CLASSES = f"{OURS_ROW}: accuracy, three classes"  # in no other table
 
 
 def overview(sources: Sources, builders: dict[str, Callable[[Sources], list[Cell]]]) -> list[Cell]:
-    """One cell per headline, identical to the one in its own table, which `column` names; last one of its own."""
+    """One cell per headline, identical to the one in its own table, which `column` names; last one of its own.
+
+    Where a table has a row for the mean over seeds, that is the cell.
+    """
     cells = []
     built = {table: sources.once(builders[table]) for table, _, _ in HEADLINES.values()}
     for label, (table, row, column) in HEADLINES.items():
-        found = [cell for cell in built[table] if (cell.row, cell.column) == (row, column)]
-        assert len(found) == 1, f"{table} has no cell {row} / {column}"
-        cells.append(replace(found[0], row=label, column=table))
-    return [*cells, class_cell(sources, OURS_CLASSES, "common/overview", OURS, "accuracy")]
+        found = {cell.row: cell for cell in built[table] if cell.column == column}
+        assert row in found, f"{table} has no cell {row} / {column}"
+        cells.append(replace(found.get(f"{row}{MEAN}", found[row]), row=label, column=table))
+    own = partial(class_cell, sources, OURS_CLASSES, "common/overview", metric="accuracy")
+    return [*cells, over_seeds(sources, OURS, lambda run: own(run=run))]
