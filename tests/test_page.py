@@ -376,3 +376,40 @@ def test_dark_mode_reaches_page_and_charts(report: Path, opened: Open):
     light, dark = colours(dark=False), colours(dark=True)
     assert light[0] > 3 * 200 > 3 * 60 > dark[0]
     assert light[1] != dark[1]
+
+
+def test_overview_opens_with_the_systems_and_names_the_papers(report: Path, opened: Open):
+    text = (report / "index.html").read_text()
+    assert text.index('id="leaderboard"') < text.index('id="papers"') < text.index('id="headlines"')
+    assert "No full-size run yet" not in text, "five of the six runs are full ones"
+    view = opened(report / "index.html")
+    ours = view.locator("table.leaders tr.ours").bounding_box()
+    assert ours and ours["y"] + ours["height"] <= 900, "ours is seen without scrolling"
+    assert "Normal" in view.locator("table.leaders thead").inner_text()
+    assert "other pneumonia" in view.locator("table.leaders thead").inner_text()
+    for system, title in (
+        ("recon-mtl", "Multi-task Deep Learning Based CT Imaging Analysis"),
+        ("swin-dual", "Practice 3"),
+    ):
+        assert title in text and title in (report / f"paper-{system}.html").read_text()
+
+
+def test_what_was_reduced_is_a_badge_with_a_link(report: Path):
+    for file in ("index.html", "paper-unetpp-b3.html", "statistics.html"):
+        text = (report / file).read_text()
+        assert 'class="badge reduced" href="provenance.html#deviations"' in text
+        assert "instead of" not in text, "settings stand on Provenance alone"
+
+
+def test_a_remark_stands_once_on_its_page(report: Path):
+    text = (report / "statistics.html").read_text()
+    remarks = re.findall(r'<li id="note-\d+">(.*?)</li>', text, re.DOTALL)
+    assert remarks and len(set(remarks)) == len(remarks)
+    assert all(text.count(remark) == 1 for remark in remarks)
+
+
+def test_the_chart_has_room_on_a_phone(report: Path, opened: Open):
+    view = opened(report / "index.html", width=390, height=844)
+    plot = view.locator("#headline-chart svg .mark-group.role-frame .background").first
+    expect(plot).to_be_attached()
+    assert plot.bounding_box()["width"] > 100

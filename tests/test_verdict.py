@@ -2,7 +2,7 @@
 
 import pytest
 
-from covidqu.page.numbers import shown
+from covidqu.page.numbers import printed, shown, supported
 from covidqu.report.core.cells import COLUMNS
 from covidqu.report.core.verdict import ABOVE, BELOW, MISSING, NOT_COMPARABLE, REPRODUCED, judge, printed_decimals
 
@@ -73,3 +73,28 @@ def test_lost_zeros_are_known_from_the_column():
 )
 def test_shown(text: str, words: str):
     assert shown(text) == words
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decimals"),
+    [
+        ("0.698", "0.733", 3),
+        ("0.9418", "0.9464", 4),
+        ("0.31", "0.64", 2),
+        ("4.6", "6.9", 1),
+        ("0.0", "0.0", None),
+        ("", "", None),
+    ],
+)
+def test_an_interval_decides_on_decimals(low: str, high: str, decimals: int | None):
+    assert supported(low, high) == decimals
+
+
+def test_measurements_keep_their_zeros():
+    assert [shown(text, padded=True) for text in ("1.0", "0.0", "0.0105")] == ["1.000", "0.000", "0.010"]
+    assert shown("1.0") == "1.0", "a setting has the digits that it was given"
+    assert shown("0.5", exact=2) == "0.50"
+
+
+def test_whole_numbers_are_grouped_wherever_they_stand():
+    assert ">1,864<" in printed("1864") and printed("2022", "Year") == "2022"

@@ -15,7 +15,7 @@ import pandas as pd
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import IMAGES
 from covidqu.page import charts
-from covidqu.page.built import BuiltTable, Row, table
+from covidqu.page.built import BuiltTable, Row, notes, table
 from covidqu.report.core.sources import Sources
 
 BINS = 40
@@ -25,13 +25,14 @@ QUALITY = 85  # of WebP
 
 def context(sources: Sources, out: Path) -> dict[str, Any]:
     """Values of the template; writes `out`/pairs/*.webp where the packed images are here."""
-    facts = table(sources, "common/data")
+    facts, leakage = table(sources, "common/data"), table(sources, "common/leakage")
     pairs, reason = _pairs(sources, out)
     return {
         "counts": _counts(facts) if facts else {},
         "classes": CLASSES,
         "facts": facts,
-        "leakage": table(sources, "common/leakage"),
+        "leakage": leakage,
+        "notes": notes(found for found in (facts, leakage) if found),
         "limits": (sources.audit or {}).get("limits", []),
         "pairs": pairs,
         "all_pairs": 0 if sources.duplicates is None else len(sources.duplicates),

@@ -5,10 +5,14 @@ Nothing is computed here but the verdict on each row: see `verdict`.
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from markupsafe import Markup
+
 from covidqu.evaluate.protocols import PROTOCOLS
+from covidqu.page.numbers import number, supported
 from covidqu.report.core import targets
 from covidqu.report.core.cells import COLUMNS, NOT_RUN
 from covidqu.report.core.published import SYSTEMS, paper
@@ -18,6 +22,11 @@ from covidqu.report.tables import CAPTIONS
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
+UNDEFINED = "undefined"
+EMPTY = (NOT_RUN.strip(": "), UNDEFINED, "not applicable")  # words for a cell without a number of ours
+OF_INTERVAL = ("measured_correct", "ci_low", "ci_high")
+COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
+OWN_TITLE = re.compile(r"(Paper \d{3}|Ours) \(.*?\)(, [^:]*)?: ")  # see `report.figures.caption`
 SHOWS_PATIENTS = "it shows patients' images and is made where the data are; not in this results folder"
 
 
@@ -37,10 +46,31 @@ class Row:
         return self.cells[column]
 
     @property
+    def empty(self) -> tuple[str, str]:
+        """A word for why there is no number of ours, and the reason; two empty texts where there is one."""
+        return why_empty(self.cells)
+
+    @property
     def not_run(self) -> str:
         """Why nothing was measured; empty where something was."""
-        note = self.cells["note"]
-        return note.removeprefix(NOT_RUN) if note.startswith(NOT_RUN) else ""
+        return self.empty[1]
+
+    def number(self, column: str) -> Markup:
+        """A measured value, its `sd` or an end of its interval, with the decimals that the interval supports."""
+        exact = supported(self.cells["ci_low"], self.cells["ci_high"]) if column in OF_INTERVAL else None
+        if column == "sd":  # as many as the mean has
+            exact = self.decimals
+        return number(self.cells[column], self.decimals, exact=exact, padded=bool(self.cells["n"]))
+
+
+def why_empty(record: dict[str, str]) -> tuple[str, str]:
+    """A word and the reason for a cell without a number of ours; two empty texts for one with a number."""
+    if record["measured_paper"] or record["measured_correct"]:
+        return "", ""
+    word, _, reason = record["note"].partition(": ")
+    if word not in EMPTY:
+        return "", ""
+    return (UNDEFINED if word == NOT_RUN.strip(": ") and " undefined " in reason else word), reason
 
 
 @dataclass(frozen=True)
@@ -89,6 +119,15 @@ class BuiltTable:
         return list(dict.fromkeys(row.not_run for row in self.rows if row.not_run))
 
     @property
+    def empty(self) -> dict[str, list[str]]:
+        """Word in an empty cell -> its reasons, each once."""
+        found: dict[str, list[str]] = {}
+        for word, reason in dict.fromkeys(row.empty for row in self.rows):
+            if word:
+                found.setdefault(word, []).append(reason)
+        return found
+
+    @property
     def not_comparable(self) -> list[str]:
         """Why printed values of the table are not comparable, each reason once."""
         found = [row.verdict.reason for row in self.rows if row.verdict and row.verdict.word == NOT_COMPARABLE]
@@ -126,15 +165,26 @@ class BuiltTable:
         return found if len(labels) > 1 else []
 
 
+def notes(shown: Iterable[BuiltTable]) -> dict[str, int]:
+    """Remark -> its number on the page that shows these tables: a remark of several tables stands there once."""
+    return {
+        remark: place for place, remark in enumerate(dict.fromkeys(r for one in shown for r in one.remarks), start=1)
+    }
+
+
 @dataclass(frozen=True)
 class BuiltFigure:
-    """`file`: path in the site, None where the figure is not there, for `reason`."""
+    """`file`: path in the site, None where the figure is not there, for `reason`.
+
+    `caption`: what the paper's figure shows; `said`: what ours does, as its own title has it.
+    """
 
     name: str
     label: str
     caption: str
     file: str | None
     reason: str = ""
+    said: str = ""
 
 
 def table(sources: Sources, name: str) -> BuiltTable | None:
@@ -219,6 +269,20 @@ def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
         label, words = "Training", short.removeprefix("curves-")
     else:
         label = short.replace("-", " ").capitalize()
-    if (sources.results / place).is_file():
-        return BuiltFigure(name, label, words, place)
+    drawn = sources.results / place
+    if drawn.is_file():
+        said = title_of(drawn, sources.params.report.title) if suffix == "svg" else ""
+        return BuiltFigure(name, label, words, place, said=said)
     return BuiltFigure(name, label, words, None, SHOWS_PATIENTS if suffix == "png" else "it was not drawn")
+
+
+def title_of(drawn: Path, prefix: str) -> str:
+    """What a figure of ours shows: its title without paper, number and what was reduced; empty where none is found.
+
+    Matplotlib draws letters as outlines and leaves each line of a text as a comment beside them.
+    """
+    for part in drawn.read_text(encoding="utf-8").split('<g id="text_')[1:]:
+        text = " ".join(" ".join(line.split()) for line in COMMENT.findall(part))
+        if (prefix and text.startswith(f"{prefix} - ")) or OWN_TITLE.match(text):
+            return OWN_TITLE.sub("", text.removeprefix(f"{prefix} - ")).split(" - ")[0].rstrip(".")
+    return ""
