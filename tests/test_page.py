@@ -12,8 +12,10 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browser import Open, scrolls_sideways
 from playwright.sync_api import Page, expect
+from pypdf import PdfReader
 from synthetic_runs import ROOT, settings, write_architectures, write_baselines, write_data, write_explained, write_run
 
 from covidqu.config.params import Params
@@ -45,6 +47,10 @@ TABLES += (
     "audit/000-false-infection",
 )
 FILES = [item.file for group in pages().values() for item in group]
+AXE = {
+    "preload": False,
+    "resultTypes": ["violations"],
+}  # a page that was opened as a file may not read its styles again
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 Made = tuple[Params, Path, Path]
 
@@ -413,3 +419,36 @@ def test_the_chart_has_room_on_a_phone(report: Path, opened: Open):
     plot = view.locator("#headline-chart svg .mark-group.role-frame .background").first
     expect(plot).to_be_attached()
     assert plot.bounding_box()["width"] > 100
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious(report: Path, opened: Open, width: int, dark: bool):
+    found = {}
+    some = ("index.html", "cases.html", "paper-unetpp-b3.html")  # one page of a kind; light and dark, wide and narrow
+    for file in FILES if (width == 1280) is not dark else some:
+        view = opened(report / file, width=width, dark=dark)
+        if view.locator("figure.chart").count():
+            expect(view.locator("figure.chart svg.marks").first).to_be_visible()
+        violations = Axe().run(view, options=AXE).response["violations"]
+        for fault in violations:
+            if fault["impact"] in ("serious", "critical"):
+                found[f"{file}: {fault['id']}"] = [node["html"][:200] for node in fault["nodes"][:3]]
+        view.context.close()
+    assert not found
+
+
+@pytest.mark.parametrize(("file", "last"), [("index.html", "Images"), ("statistics.html", "Run and remark")])
+def test_paper_holds_whole_tables_with_their_headers(report: Path, opened: Open, tmp_path: Path, file: str, last: str):
+    view = opened(report / file)
+    view.emulate_media(media="print")
+    wide = view.locator("table").evaluate_all(
+        "all => all.filter(t => t.checkVisibility() && t.getBoundingClientRect().right > innerWidth).length"
+    )
+    assert not wide
+    view.locator("table").evaluate_all("all => all.forEach(t => t.closest('details')?.setAttribute('open', ''))")
+    view.pdf(path=tmp_path / "printed.pdf", prefer_css_page_size=True)
+    sheets = [" ".join(sheet.extract_text().split()) for sheet in PdfReader(tmp_path / "printed.pdf").pages]
+    assert sum(last in sheet for sheet in sheets) >= 1
+    long = [sheet for sheet in sheets if "Ours, correct protocol" in sheet or f" {last}" in sheet]
+    assert len(long) >= 2, "a header stands on every sheet that its table goes on to"

@@ -76,18 +76,19 @@ def test_shown(text: str, words: str):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "decimals"),
+    ("value", "low", "high", "decimals"),
     [
-        ("0.698", "0.733", 3),
-        ("0.9418", "0.9464", 4),
-        ("0.31", "0.64", 2),
-        ("4.6", "6.9", 1),
-        ("0.0", "0.0", None),
-        ("", "", None),
+        ("0.715767", "0.698", "0.733", 3),
+        ("0.9442", "0.9418", "0.9464", 4),
+        ("0.44", "0.31", "0.64", 3),
+        ("5.8", "4.6", "6.9", 1),
+        ("57.69", "55.1", "75.2", 0),
+        ("0.0", "0.0", "0.0", None),
+        ("0.5", "", "", None),
     ],
 )
-def test_an_interval_decides_on_decimals(low: str, high: str, decimals: int | None):
-    assert supported(low, high) == decimals
+def test_an_interval_decides_on_decimals(value: str, low: str, high: str, decimals: int | None):
+    assert supported(value, low, high) == decimals
 
 
 def test_measurements_keep_their_zeros():

@@ -57,7 +57,7 @@ class Row:
 
     def number(self, column: str) -> Markup:
         """A measured value, its `sd` or an end of its interval, with the decimals that the interval supports."""
-        exact = supported(self.cells["ci_low"], self.cells["ci_high"]) if column in OF_INTERVAL else None
+        exact = supported(*(self.cells[key] for key in OF_INTERVAL)) if column in OF_INTERVAL else None
         if column == "sd":  # as many as the mean has
             exact = self.decimals
         return number(self.cells[column], self.decimals, exact=exact, padded=bool(self.cells["n"]))
@@ -98,6 +98,11 @@ class BuiltTable:
     def long(self) -> bool:
         """Whether a filter box is of use."""
         return len(self.rows) >= LONG
+
+    @property
+    def one_value(self) -> bool:
+        """Whether the paper's protocol says nothing else than the correct one, as of counts and settings."""
+        return all(row["measured_paper"] in ("", row["measured_correct"]) and not row["ci_low"] for row in self.rows)
 
     def holds(self, column: str) -> bool:
         """Whether any row has something there."""

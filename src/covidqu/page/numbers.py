@@ -1,7 +1,8 @@
 """Numbers as readers see them: text of a table's CSV in, rounded text out; the page's source keeps the exact text.
 
 One rule: a number with an interval has the decimals that two significant digits of the interval's width need, and so
-have the interval's ends; one without has three decimals of a fraction. Whole numbers are grouped by thousands.
+have the interval's ends; a fraction has at least three, so that a column has one width. Whole numbers are grouped by
+thousands.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -9,14 +10,17 @@ from math import floor, log10
 
 from markupsafe import Markup, escape
 
-LEAST, SIGNIFICANT = 3, 3  # decimals of a fraction, digits of a small one
-MOST = 6  # decimals in a CSV
+LEAST, MOST = 3, 6  # decimals of a fraction, and of any number in a CSV
+SIGNIFICANT = 3  # digits of a small number
 
 
-def supported(low: str, high: str) -> int | None:
+def supported(value: str, low: str, high: str) -> int | None:
     """Decimals that an interval supports; None where there is none, or one without a width."""
     width = float(high) - float(low) if low and high else 0
-    return min(MOST, max(0, 1 - floor(log10(width)))) if width > 0 else None
+    if width <= 0:
+        return None
+    least = LEAST if abs(float(value)) <= 1 else 0
+    return min(MOST, max(least, 1 - floor(log10(width))))
 
 
 def shown(text: str, decimals: int = LEAST, *, exact: int | None = None, padded: bool = False) -> str:
