@@ -16,6 +16,7 @@ from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import IMAGES
 from covidqu.page import charts
 from covidqu.page.built import BuiltTable, Row, notes, table
+from covidqu.page.pages import case_link
 from covidqu.report.core.sources import Sources
 
 BINS = 40
@@ -73,7 +74,10 @@ def _pair(pair: dict[str, Any], index: pd.DataFrame, pixels: np.ndarray, out: Pa
         record = index.iloc[row]
         file = f"pairs/{row}.webp"
         _write_image(pixels[row], out / file)
-        sides.append({"file": file, "id": record["id"], "split": record["split"], "label": record["label"]})
+        sides.append(
+            {"file": file, "id": record["id"], "split": record["split"], "label": record["label"]}
+            | {"case": case_link(record["id"])}
+        )
     return {"sides": sides} | {
         key: pair.get(key) for key in ("aligned_correlation", "mirrored", "exact", "across_splits")
     }

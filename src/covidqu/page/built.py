@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.page.numbers import number, supported
+from covidqu.page.pages import case_link
 from covidqu.report.core import targets
 from covidqu.report.core.cells import COLUMNS, NOT_RUN
 from covidqu.report.core.published import SYSTEMS, paper
@@ -56,8 +57,13 @@ class Row:
         return self.empty[1]
 
     def number(self, column: str) -> Markup:
-        """A measured value, its `sd` or an end of its interval, with the decimals that the interval supports."""
+        """A measured value, its `sd` or an end of its interval, with the decimals that the interval supports.
+
+        The name of a test image leads to its case.
+        """
         exact = supported(*(self.cells[key] for key in OF_INTERVAL)) if column in OF_INTERVAL else None
+        if link := case_link(self.cells[column]):
+            return Markup('<a href="{}">{}</a>').format(link, self.cells[column].split("/")[-1])
         if column == "sd":  # as many as the mean has
             exact = self.decimals
         return number(self.cells[column], self.decimals, exact=exact, padded=bool(self.cells["n"]))
