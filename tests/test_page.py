@@ -19,12 +19,13 @@ from pypdf import PdfReader
 from synthetic_runs import ROOT, settings, write_architectures, write_baselines, write_data, write_explained, write_run
 
 from covidqu.config.params import Params
-from covidqu.page import audit
+from covidqu.page import audit, curves
 from covidqu.page import site as site_module
 from covidqu.page.built import table
 from covidqu.page.pages import pages
 from covidqu.page.site import page
 from covidqu.report.comparison import comparison
+from covidqu.report.core.catalogue import HEADLINES
 from covidqu.report.core.cells import write
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
@@ -452,3 +453,13 @@ def test_paper_holds_whole_tables_with_their_headers(report: Path, opened: Open,
     assert sum(last in sheet for sheet in sheets) >= 1
     long = [sheet for sheet in sheets if "Ours, correct protocol" in sheet or f" {last}" in sheet]
     assert len(long) >= 2, "a header stands on every sheet that its table goes on to"
+
+
+def test_runs_that_are_shown_first_have_colours_of_their_own(report: Path, opened: Open):
+    view = opened(report / "curves.html")
+    lines = view.locator("#curves-chart .mark-line path")
+    chosen = view.locator("input[name=run]:checked").count()
+    expect(lines).to_have_count(2 * chosen)
+    strokes = lines.evaluate_all("all => all.map(path => path.getAttribute('stroke'))")
+    assert len(set(strokes)) == chosen > 3
+    assert len(set(curves.PALETTE)) >= len(HEADLINES) - 1, "one of the headline runs takes the weights of another"

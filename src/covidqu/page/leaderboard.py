@@ -16,7 +16,7 @@ from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN
 
 COLUMNS = {  # column of the table: words here, whether it is shown in percent
     DICE: ("infection Dice, COVID-19", False),
-    **{column: (f"{who}: > 1 % marked", True) for who, column in LARGE.items()},
+    **{column: (f"{who}: >\u00a01\u00a0% marked", True) for who, column in LARGE.items()},
     LUNG: ("lung Dice", False),
     ACCURACY: ("accuracy, COVID-19 or not", False),
 }

@@ -46,7 +46,7 @@ function show(position, entered = false) {
 
 async function enter(position) { // from the grid
   await show(position, true);
-  by("layers").scrollIntoView();
+  by("detail").scrollIntoView();
   by("case-name").focus({ preventScroll: true });
 }
 

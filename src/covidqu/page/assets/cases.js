@@ -88,8 +88,8 @@ async function restore() {
   for (const name of names()) put(name, fields.get(name) ?? start[name]);
   open = index.id.indexOf(fields.get("case"));
   look();
-  if (open >= 0) by("layers").scrollIntoView();
   await update();
+  if (open >= 0) by("detail").scrollIntoView();
   if (left >= 0 && open < 0) document.querySelector(`.thumb[data-position="${left}"]`)?.focus();
 }
 
