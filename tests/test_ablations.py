@@ -111,9 +111,9 @@ def test_what_a_pair_does_not_have(results: Path) -> None:
     built = build(Sources(params_of(), results, results), "common/ablations")
     assert {c.row for c in built.cells} == {GATE, HEADS, FLIP}
     assert cell(built, HEADS, DICE).measured_correct == pytest.approx(-0.25 / 3)
-    assert cell(built, HEADS, LUNG).note == "not applicable: run reference-one-task has no lung mask"
+    assert cell(built, HEADS, LUNG).words == "no such output: run reference-one-task has no lung mask"
     assert (
-        cell(built, HEADS, ACCURACY).note == "not applicable: run reference-one-task does not tell three classes apart"
+        cell(built, HEADS, ACCURACY).words == "no such output: run reference-one-task does not tell three classes apart"
     )
     assert cell(built, FLIP, DICE).note.endswith("paired over images; the same weights")
     assert "the same weights" not in cell(built, GATE, DICE).note
@@ -124,7 +124,7 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
     params = params_of()
     sources = Sources(params, results, results)
     built, reason = build(sources, "common/ablations"), "not run: run reference-no-gate has no validation.parquet"
-    assert {cell(built, GATE, c).note for c in (WITHOUT, DICE, P, *FALSE_INFECTION, LUNG, ACCURACY)} == {reason}
+    assert {cell(built, GATE, c).words for c in (WITHOUT, DICE, P, *FALSE_INFECTION, LUNG, ACCURACY)} == {reason}
     assert cell(built, GATE, WITH).measured_correct == pytest.approx(2.3 / 3)
     assert sources.validation("reference-no-gate") is None and sources.why_no_validation("reference") is None
     with pytest.raises(ValueError, match=r"reference-no-gate: run .* has no validation.parquet; run its `validate` st"):

@@ -62,7 +62,7 @@ def test_the_mask_channel_compares_the_same_images(sources: Sources) -> None:
 def test_a_run_that_was_not_explained_says_so(sources: Sources, tmp_path: Path) -> None:
     write_run(tmp_path, PARAMS, "swin-dual-lung", {})
     built = build(Sources(PARAMS, tmp_path, tmp_path), "audit/000-mask-channel")
-    assert cell(built, "swin-dual-lung", "thresholded minus soft").note == (
+    assert cell(built, "swin-dual-lung", "thresholded minus soft").words == (
         "not run: run swin-dual-lung has no explain.parquet"
     )
 
@@ -142,7 +142,7 @@ def test_classes_of_all_systems_are_put_on_one_footing(sources: Sources) -> None
         assert found.n == 24 == cell(built, row, "COVID-19 vs rest AUC").n
     assert "taught COVID-19 and Normal only: 6 Non-COVID images" in cell(built, "cbam-mtl", accuracy).note
     assert cell(built, "recon-mtl", accuracy).note == ""
-    assert cell(built, "unetpp-b3", accuracy).note == "not applicable: no output of this kind"
+    assert cell(built, "unetpp-b3", accuracy).words == "no such output: no output of this kind"
 
 
 def test_lungs_are_compared_on_the_same_images_only(sources: Sources) -> None:

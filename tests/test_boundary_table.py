@@ -61,4 +61,4 @@ def test_table_counts_images_without_a_prediction(tmp_path: Path) -> None:
     near = cell(built, run, "NSD at 2 px, mean")
     assert (near.n, near.measured_correct) == (12, pytest.approx(distances[3:].sum() / 20 / 12))
     assert cell(built, run, "share of images without a prediction").measured_correct == 0.25
-    assert cell(built, "swin-dual", "NSD at 2 px, mean").note.startswith("not run: run swin-dual-infection has no")
+    assert cell(built, "swin-dual", "NSD at 2 px, mean").words.startswith("not run: run swin-dual-infection has no")

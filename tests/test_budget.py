@@ -57,8 +57,8 @@ def test_what_is_not_known_is_not_run(params: Params, results: Path, tmp_path: P
     (results / "runs/unetpp-b3/history.csv").unlink()
     sources = Sources(params, results, results)
     built = build(sources, "common/budget")
-    assert cell(built, "unetpp-b3", DICE).note == "not run: run unetpp-b3 has no val_infection_dice in its history.csv"
-    assert cell(built, "reference, epoch 1", MINUTES).note == "not run: the step `cost` was not run"
+    assert cell(built, "unetpp-b3", DICE).words == "not run: run unetpp-b3 has no val_infection_dice in its history.csv"
+    assert cell(built, "reference, epoch 1", MINUTES).words == "not run: the step `cost` was not run"
     assert cell(built, "reference, epoch 1", DICE).measured_correct == 0.2
     with pytest.raises(ValueError, match="run the steps `train` and `cost`"):
         figure(sources, "common/budget", tmp_path / "budget.svg")

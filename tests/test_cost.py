@@ -169,7 +169,7 @@ def test_table(params: Params, results: Path) -> None:
     assert value(row, "GFLOPs per image, as deployed") == place[row] + place["unet-roi-lung"]
     assert value(row, "inference, images/s") == pytest.approx(50), "two networks of 100 images a second"
     assert value("reference", "GFLOPs per image, as deployed") == 2 * place["reference"]
-    assert cell(built, row, "training, images/s").note == "not applicable: evaluates the weights of unet-roi-infection"
+    assert cell(built, row, "training, images/s").words == "not applicable: evaluates the weights of unet-roi-infection"
     assert value("swin-dual-infection", "training, minutes at that speed") == pytest.approx(420 / 10 / 60)
     assert value("swin-dual-infection", "training, minutes as it ran") == pytest.approx((90 + 30) / 60)
     words = cell(built, "swin-dual-lung", "training, images/s").note
@@ -182,17 +182,17 @@ def test_without_costs_or_runs_nothing_is_claimed(params: Params, results: Path,
     (tmp_path / "runs").symlink_to(results / "runs")
     built = build(Sources(params, tmp_path, tmp_path), "common/cost")
     for column in ("parameters", "inference, images/s", "training, minutes at that speed"):
-        assert cell(built, "unetpp-b3", column).note == "not run: the step `cost` was not run"
+        assert cell(built, "unetpp-b3", column).words == "not run: the step `cost` was not run"
     assert cell(built, "unetpp-b3", "training images seen").measured_correct == 180
     with pytest.raises(ValueError, match=r"cost\.json: the step `cost` was not run; run the step `cost`"):
         figure(Sources(params, tmp_path, tmp_path), "common/cost", tmp_path / "cost.svg")
     nothing = build(Sources(params, tmp_path, tmp_path / "nowhere"), "common/cost")
-    assert all(c.note.startswith(("not run: ", "not applicable: ")) for c in nothing.cells)
+    assert all(c.status in ("not run", "no such output", "not applicable") for c in nothing.cells)
     shown = json.loads((results / "cost.json").read_text())
     del shown["runs"]["unet-roi-lung"]
     (tmp_path / "cost.json").write_text(json.dumps(shown))
     built = build(Sources(params, tmp_path, tmp_path), "common/cost")
-    assert cell(built, "unet-roi-infection", "parameters").note == "not run: cost.json has no run unet-roi-lung"
+    assert cell(built, "unet-roi-infection", "parameters").words == "not run: cost.json has no run unet-roi-lung"
 
 
 def test_figure_names_every_headline_run_apart(params: Params, results: Path, tmp_path: Path) -> None:

@@ -136,19 +136,19 @@ def test_class_cell_says_why_it_is_empty(sources: Sources) -> None:
     def note(run: str, metric: str = "auc", **settings: Any) -> str:
         found = class_cell(sources, "r", "c", run, metric, **settings)
         assert not found.measured
-        return found.note
+        return found.words
 
     assert note("absent") == "not run: run absent has no scores.parquet and no card.json"
     assert note("never").startswith("not run: run never is not in the parameters")
-    assert note("masks") == "not run: run masks tells no COVID-19 apart"
-    assert note("net", "sensitivity", label="Non-COVID") == "not run: run net tells no Non-COVID apart"
+    assert note("masks") == "no such output: run masks tells no COVID-19 apart"
+    assert note("net", "sensitivity", label="Non-COVID") == "no such output: run net tells no Non-COVID apart"
     path = sources.folder("net") / "scores.parquet"
     scores = pd.read_parquet(path)
     scores.loc[scores["label"] == "Normal", "label"] = "Non-COVID"
     scores["class_target"] = np.where(scores["class_target"] == 1, 1, -1)
     scores.to_parquet(path)
     sources.scores.cache_clear()
-    assert note("net") == "not run: auc is undefined for these 30 images and decisions"
+    assert note("net") == "undefined: auc has no value for these 30 images"
 
 
 def test_class_cell_without_an_interval(sources: Sources) -> None:
@@ -187,12 +187,12 @@ def test_image_cell_says_why_it_is_empty(sources: Sources) -> None:
     def note(quantity: Any, select: Any = None, run: str = "net") -> str:
         found = image_cell(sources, "r", "c", run, quantity, select=select)
         assert not found.measured
-        return found.note
+        return found.words
 
     assert note("lung_mse_at_224") == "not run: the scores of run net hold no lung_mse_at_224"
     assert note(lambda s: s["reconstruction_mse"]).endswith("hold no reconstruction_mse")
-    assert note("n_px", "Lung Opacity") == "not run: no value for these test images"
-    assert note(lambda s: s["n_px"] * math.inf) == "not run: an infinite value for these test images"
+    assert note("n_px", "Lung Opacity") == "undefined: no value for these test images"
+    assert note(lambda s: s["n_px"] * math.inf) == "undefined: an infinite value for these test images"
     assert note("n_px", run="absent").startswith("not run: run absent has no")
     some = image_cell(sources, "r", "c", "net", lambda s: s["n_px"].where(s["row"] > 9))
     assert some.n == 50
@@ -211,7 +211,7 @@ def test_psnr_cells(sources: Sources) -> None:
     blank = psnr_cell(
         sources, "r", "c", "net", "infection_mse_at_224", pooled=True, select=lambda s: s["row"] % 10 == 9
     )
-    assert blank.note == "not run: the scores of run net hold no error in infection_mse_at_224"
+    assert blank.words == "undefined: the scores of run net hold no error in infection_mse_at_224"
 
 
 def test_scale_and_side_of_a_protocol(sources: Sources) -> None:
@@ -225,7 +225,7 @@ def test_scale_and_side_of_a_protocol(sources: Sources) -> None:
     assert there.measured_correct == pytest.approx((2 * tp / (2 * tp + fp + fn)).mean())
     assert there.measured_correct != pytest.approx(plain.measured_correct)
     missing = cell(sources, "r", "c", "net", "infection", "dice", correct="img_covid", px=128)
-    assert missing.note == "not run: run net was not scored at 128 px"
+    assert missing.words == "not run: run net was not scored at 128 px"
     paper_only = cell(sources, "r", "c", "net", "infection", "dice", paper="img_all_e1", scale=100)
     assert (paper_only.measured_paper, paper_only.measured_correct) == (percent.measured_paper, None)
     assert at_px(scores, "infection", 256) is scores
@@ -277,7 +277,7 @@ def test_over_seeds_when_some_are_absent(sources: Sources) -> None:
     assert one.ci_low is not None
     assert one.measured_correct == make("net-seed2").measured_correct
     assert over_seeds(sources, "absent", make) == make("absent")
-    assert over_seeds(sources, "never", make).note.startswith("not run: run never is not in the parameters")
+    assert over_seeds(sources, "never", make).words.startswith("not run: run never is not in the parameters")
 
 
 def test_over_seeds_names_what_differs_in_number(sources: Sources) -> None:
@@ -358,5 +358,5 @@ def test_difference_says_why_it_is_empty(
 ) -> None:
     found = difference_cell(sources, "r", "c", *pair, *what)
     assert not found.measured
-    assert found.note.startswith("not run: ")
+    assert found.status == ("not run" if "absent" in pair else "undefined")
     assert message in found.note

@@ -6,8 +6,9 @@ import pytest
 from synthetic_runs import settings
 
 from covidqu.page import citations, leaderboard
-from covidqu.page.built import BuiltTable, notes, title_of, why_empty
+from covidqu.page.built import BuiltTable, Row, notes, title_of
 from covidqu.report.core.cells import COLUMNS
+from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS
 from covidqu.report.core.sources import Sources
 
@@ -20,7 +21,8 @@ def cross_system(results: Path, cells: list[tuple[str, str, str, str]]) -> Sourc
     folder = results / "tables" / "common"
     folder.mkdir(parents=True)
     rows = [
-        f'{row},"{column}",,,{value},,img_covid,583,,,run,official Test,1,,{sd}' for row, column, value, sd in cells
+        f'{row},"{column}",,,{value},,img_covid,583,,,run,official Test,1,,{sd},measured,performance,fraction'
+        for row, column, value, sd in cells
     ]
     (folder / "cross-system.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     caption = "The five systems and ours on the same test images of the infection subset"
@@ -73,21 +75,11 @@ def test_a_remark_of_two_tables_is_one_note():
     assert notes([one, other]) == {"x": 1, "y": 2, "z": 3}
 
 
-@pytest.mark.parametrize(
-    ("note", "wanted"),
-    [
-        ("not run: the lung subset is not in this archive", ("not run", "the lung subset is not in this archive")),
-        ("not applicable: no output of this kind", ("not applicable", "no output of this kind")),
-        (
-            "not run: precision is undefined for these 1166 images",
-            ("undefined", "precision is undefined for these 1166 images"),
-        ),
-        ("a remark", ("", "")),
-    ],
-)
-def test_an_empty_cell_says_why(note: str, wanted: tuple[str, str]):
-    assert why_empty(dict.fromkeys(COLUMNS, "") | {"note": note}) == wanted
-    assert why_empty(dict.fromkeys(COLUMNS, "") | {"note": note, "measured_correct": "0.5"}) == ("", "")
+@pytest.mark.parametrize("status", [Status.NOT_RUN, Status.UNDEFINED, Status.NO_OUTPUT])
+def test_an_empty_cell_says_why(status: Status):
+    cells = dict.fromkeys(COLUMNS, "") | {"note": "the class is never predicted", "status": status.value}
+    assert Row(cells, None, 3, "").empty == (status.value, "the class is never predicted")
+    assert Row(cells | {"status": "measured", "measured_correct": "0.5"}, None, 3, "").empty == ("", "")
 
 
 def test_words_of_a_figure_are_those_of_ours(tmp_path: Path):

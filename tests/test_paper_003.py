@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from covidqu.config.params import Params, check, merge, read
 from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003 import SETTINGS, TABLES
@@ -130,14 +131,15 @@ def test_only_what_is_printed_only_stays_open(full: Sources) -> None:
         for c in built(full, name):
             only = source.only(name.split("/")[1], c.row) if c.published is not None else None
             assert c.measured == (only is None), (name, c)
-            assert only is None or c.note == f"not run: {only}"
+            assert only is None or c.words == f"printed only: {only}"
 
 
 def test_without_scores_no_number_but_the_paper_s_own_arithmetic(empty: Sources) -> None:
     for name in TABLES:
         for c in built(empty, name):
-            if name != "cbam-mtl/table-5" and c.column != "recomputed from the printed table":
-                assert not c.measured and c.n is None and c.ci_low is None and c.note.startswith("not run: "), (name, c)
+            if c.kind is not Kind.SETTING and c.kind is not Kind.ARITHMETIC:
+                assert not c.measured and c.n is None and c.ci_low is None and c.note, (name, c)
+                assert c.status in (Status.NOT_RUN, Status.PRINTED_ONLY), (name, c)
 
 
 def test_an_absent_run_is_named(full: Sources) -> None:
@@ -149,9 +151,9 @@ def test_an_absent_run_is_named(full: Sources) -> None:
     sources = Sources(check(raw), full.data, full.results)
     for table in ("table-3", "table-4", "table-6", "table-7"):
         row = "Proposed" if table in ("table-6", "table-7") else "Proposed Model"
-        assert cell(sources, table, row, "Acc").note == f"not run: run {RUN} is not in the parameters"
-    assert cell(sources, "table-5", "Mini-Batch Size", "Value(s)").note.startswith("not run: ")
-    assert cell(sources, "text", "McNemar, exact: p", "seed 0").note.startswith("not run: ")
+        assert cell(sources, table, row, "Acc").words == f"not run: run {RUN} is not in the parameters"
+    assert cell(sources, "table-5", "Mini-Batch Size", "Value(s)").words.startswith("not run: ")
+    assert cell(sources, "text", "McNemar, exact: p", "seed 0").words.startswith("not run: ")
     assert cell(sources, "table-8", "Simple Multi-Task / U-net", "Acc").measured
 
 
@@ -274,7 +276,7 @@ def test_settings_stand_beside_the_printed_ones(full: Sources) -> None:
     assert float(shown["Learning Rate"].measured_correct) == config.optimizer.lr
     assert shown["Gradient Decay Rate"].measured_correct == config.optimizer.betas[0]
     assert "median 3x3" in shown["Preprocessing"].measured_correct
-    assert {c.note for c in shown.values()} == {"a setting, not a measurement"}
+    assert {c.kind for c in shown.values()} == {Kind.SETTING}
     changed = Sources(
         settings(runs={RUN: {"batch": 5, "optimizer": {"kind": "adamw", "lr": 1e-3, "weight_decay": 0.1}}}), ROOT, ROOT
     )
@@ -285,12 +287,10 @@ def test_settings_stand_beside_the_printed_ones(full: Sources) -> None:
 
 
 def test_the_paper_s_t_test_is_repeated_on_printed_numbers_only(empty: Sources) -> None:
-    column = "recomputed from the printed table"
-    t = cell(empty, "text", "paired t-test on Table 4: t", column)
+    t = cell(empty, "text", "paired t-test on Table 4: t", "value")
     assert t.measured_paper == pytest.approx(-20.4201, abs=1e-4)
-    assert (t.published, t.measured_correct) == (None, None) and "printed" in t.note
-    assert cell(empty, "text", "paired t-test on Table 4: p", column).measured_paper == "8.967e-07"
-    assert not cell(empty, "text", "paired t-test on Table 4: t", "value").measured
+    assert (t.published, t.measured_correct, t.kind) == (-20.42, None, Kind.ARITHMETIC) and "printed" in t.note
+    assert cell(empty, "text", "paired t-test on Table 4: p", "value").measured_paper == "8.967e-07"
 
 
 def test_paired_tests_compare_the_same_images_and_seed(full: Sources, params: Params) -> None:
@@ -333,7 +333,7 @@ def test_one_seed_has_no_spread_and_no_mean_of_seeds(params: Params, tmp_path: P
     assert not cell(sources, "text", "Dice, proposed - simple", "mean over seeds").measured
     assert cell(sources, "text", "Dice, proposed - simple", "seed 0").measured_correct == 0.0
     same = cell(sources, "text", "Wilcoxon signed-rank of Dice: p", "seed 0")
-    assert same.note == "not run: no image has another Dice"
+    assert same.words == "not run: no image has another Dice"
     assert cell(sources, "text", "McNemar, exact: p", "seed 0").measured_correct == 1.0
 
 
@@ -351,7 +351,7 @@ def test_scores_at_256_px_alone_are_not_taken_for_those_at_224(params: Params, t
     sources = Sources(params, tmp_path, tmp_path)
     for column in ("Acc", "MSE", "PSNR", "SSIM", "Dice", "Dice Std", "Dice Std over images"):
         found = cell(sources, "table-3", "Proposed Model", column)
-        assert not found.measured and found.note.startswith("not run: "), column
+        assert not found.measured and found.words.startswith("not run: "), column
     assert not cell(sources, "text", "Dice, proposed - simple", "seed 0").measured
     assert cell(sources, "text", "McNemar, exact: p", "seed 0").measured
 

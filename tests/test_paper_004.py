@@ -63,7 +63,7 @@ def test_classes_are_covid_19_against_the_rest(table_2: Table) -> None:
 def test_large_inputs_are_not_run_for_a_reason(table_2: Table) -> None:
     for row in ("Exp1: T1 & T2 & T3 with 512 x 512", "Exp2: U-NET 512 x 512"):
         found = cell(table_2, row, "Dice")
-        assert not found.measured and found.note.startswith("not run: run recon-mtl-")
+        assert not found.measured and found.words.startswith("not run: run recon-mtl-")
         assert "up-sampled 256 px originals add no information (workflow/overlays/optional.yaml" in found.note
 
 
@@ -83,3 +83,16 @@ def test_counts_of_patients_are_printed_only(tmp_path: Path) -> None:
     auc, patients = cell(built, "ROC AUC (Fig 5)", "value"), cell(built, "patients total", "value")
     assert auc.ci_low <= auc.measured_correct <= auc.ci_high and auc.published == 0.93
     assert (patients.published, patients.measured) == (1044, False) and "chest X-rays" in patients.note
+
+
+def test_settings_that_the_text_states_stand_beside_those_of_the_run(tmp_path: Path) -> None:
+    built, run = build(Sources(PARAMS, tmp_path, tmp_path), "recon-mtl/text"), PARAMS.run("recon-mtl-t123")
+    shown = {c.row: c for c in built.cells if c.kind == "setting"}
+    assert {row: c.published for row, c in shown.items()} == {
+        "mini-batch size": 4,
+        "learning rate": 0.0001,
+        "epochs": 500,
+        "early stopping": 35,
+    }
+    ours = (run.batch, run.optimizer.lr, run.epochs, run.patience)
+    assert tuple(c.measured_paper for c in shown.values()) == ours

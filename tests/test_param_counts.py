@@ -85,9 +85,9 @@ def test_each_base_run_has_two_counts(params: Params, tmp_path: Path) -> None:
 def test_without_architectures_nothing_is_counted(params: Params, tmp_path: Path) -> None:
     for name in TABLES:
         for c in TABLES[name](Sources(params, tmp_path, tmp_path)):
-            assert not c.measured and c.note == "not run: the architectures were not described"
+            assert not c.measured and c.words == "not run: the architectures were not described"
     sources = written(params, tmp_path, {"unetpp-b3": entry(1, {}, 2)})
-    assert cells(sources, "common/param-counts")["recon-mtl-cnn8", "as configured"].note.startswith("not run: ")
+    assert cells(sources, "common/param-counts")["recon-mtl-cnn8", "as configured"].words.startswith("not run: ")
 
 
 @pytest.mark.parametrize(

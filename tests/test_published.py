@@ -5,10 +5,10 @@ import pytest
 from covidqu.report.core.published import SYSTEMS, paper, parse, printed
 
 
-def test_every_paper_is_read_and_450_values_are_there() -> None:
+def test_every_paper_is_read_and_455_values_are_there() -> None:
     values = [v for system in SYSTEMS for t in paper(system).tables.values() for v in t.cells().values()]
     assert [paper(system).paper for system in SYSTEMS] == ["000", "001", "002", "003", "004"]
-    assert len(values) == 450
+    assert len(values) == 455
     assert all(paper(system).implemented for system in SYSTEMS)
 
 
@@ -57,6 +57,7 @@ paper: "001"
 system: x
 name: x
 implemented: true
+modality: X-ray
 printed_only: []
 tables: {table-1: {caption: c, columns: [A, B], rows: [[r, 1, 2], [s, 3, null]]}}
 figures: {}
@@ -71,6 +72,10 @@ figures: {}
         ("[s, 3, null]", "[s, 3]", "wanted a label and 2 values"),
         ("printed_only: []", "printed_only: [{table: table-1, rows: [z], reason: q}]", "match no row"),
         ("caption: c", "capton: c", "unknown key"),
+        ("caption: c", "caption: c, kind: performnce", "kind"),
+        ("caption: c", 'caption: c, unit: {"t / *": percent}', "no printed value fits"),
+        ("caption: c", "caption: c, decimals: {C: 2}", "no printed value fits"),
+        ("modality: X-ray", "modality: MRI", "modality"),
     ],
 )
 def test_faults_are_refused(old: str, new: str, message: str) -> None:
@@ -78,3 +83,16 @@ def test_faults_are_refused(old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(ValueError, match=message):
         parse(GOOD.replace(old, new), "x.yaml")
+
+
+def test_the_first_pattern_that_fits_says_what_a_value_is() -> None:
+    text = GOOD.replace("caption: c", 'caption: c, kind: {"r / B": data, "r / *": setting}, unit: {"*": percent}')
+    table = parse(text.replace("1, 2", "0.5, 2"), "x.yaml").tables["table-1"]
+    assert [table.kind_of(*place) for place in table.cells()] == ["setting", "data", "performance"]
+    assert table.unit_of("s", "A") == "percent"
+    assert (table.decimals_of("A"), table.decimals_of("B"), table.decimals_of("C")) == (1, 0, None)
+
+
+def test_lost_zeros_are_known_from_the_column() -> None:
+    assert paper("recon-mtl").tables["table-2"].decimals_of("Sens") == 2  # 0.6 stands in a column of 0.67
+    assert paper("cbam-mtl").tables["text"].decimals_of("value") == 2, "not those of 8.97e-7"

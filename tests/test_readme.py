@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from covidqu.report.core.cells import COLUMNS, Cell, Table, write
+from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import printed
 from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
 from covidqu.report.side_by_side import CAPTION, COST, LARGE, ROWS, TABLE, block
 from covidqu.report.systems.cost_table import MINUTES, PARAMETERS
 
+NOT_RUN = Status.NOT_RUN
 DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
 DEVIATION = "a: REDUCED RUN (epochs 1 instead of 2)"
 COMPARED = [
@@ -19,14 +21,17 @@ COMPARED = [
     Cell("swin-dual", LARGE["other pneumonia"], measured_correct=0.9829, n=292, run="swin-dual-infection"),
     Cell("swin-dual", "lung Dice", measured_correct=0.9442, n=1165, run="swin-dual-infection"),
     Cell("swin-dual", ACCURACY, measured_correct=0.6801, n=1165, run="swin-dual-infection"),
-    *(Cell(row, DICE, note=f"not run: run {row} has no card.json") for row in ("unetpp-b3", "unet-roi, predicted ROI")),
+    *(
+        Cell(row, DICE, note=f"run {row} has no card.json", status=NOT_RUN)
+        for row in ("unetpp-b3", "unet-roi, predicted ROI")
+    ),
     *(Cell(row, DICE, measured_correct=0.5, n=583, run=row) for row in ("cbam-mtl", "recon-mtl")),
     Cell("reference (ours)", DICE, measured_correct=0.8, n=583, run="reference"),
     Cell("no network: lungs", DICE, measured_correct=0.646, n=583, ci_low=0.62, ci_high=0.67),
 ]
 OVERVIEW = [
     Cell(*("lung", "unet-roi/table-3", 0.969, 0.95, 0.9512345, "img_all_e1", "img_covid", 583, 0.94, 0.96), seeds=1),
-    Cell("infection", "unet-roi/table-4", 0.6167, note="not run: no scores"),
+    Cell("infection", "unet-roi/table-4", 0.6167, note="no scores", status=NOT_RUN),
     Cell(
         *("accuracy", "cbam-mtl/table-4", 96.22, None, 81.5, "", "class_argmax", 874),
         seeds=3,
@@ -79,7 +84,7 @@ def test_side_by_side_with_costs(tmp_path: Path) -> None:
     folder = results(tmp_path / "r", CAPTION)
     costs = [
         Cell("reference", PARAMETERS, measured_correct=4_123_456),
-        Cell("swin-dual-infection", PARAMETERS, note="not run"),
+        Cell("swin-dual-infection", PARAMETERS, note="nothing", status=NOT_RUN),
     ]
     write(Table(COST, "x", [*costs, Cell("reference", MINUTES, measured_correct=61.6)]), folder / "tables" / COST)
     lines = written(folder, tmp_path / "page.md")

@@ -118,10 +118,10 @@ def test_without_scores_or_on_other_images_the_row_says_so(params: Params, folde
     shutil.rmtree(tmp_path / "results" / "baselines" / "lungs")
     sources = Sources(params, folder / "data", tmp_path / "results")
     found = cell(build(sources, "unetpp-b3/table-3"), f"{PREFIX}lungs", EVERY)
-    assert found.note == "not run: baseline lungs has no scores.parquet" and not found.measured
+    assert found.words == "not run: baseline lungs has no scores.parquet" and not found.measured
     assert cell(build(sources, "common/references"), "lungs", EVERY).note == found.note
     found = cell(build(sources, "swin-dual/table-4"), f"{PREFIX}border", EVERY)
-    assert found.note.startswith("not applicable: run swin-dual-lung is not tested on the infection images")
+    assert found.words.startswith("not applicable: run swin-dual-lung is not tested on the infection images")
 
 
 def test_a_standing_reference_hides_all_other_runs(sources: Sources, folder: Path) -> None:
@@ -159,7 +159,7 @@ def test_without_a_pair_of_the_infection_subset_the_rows_say_so(sources: Sources
     alone = copy(sources)
     alone.__dict__["duplicates"] = sources.duplicates.assign(subset_b="lung")
     found = _annotated_twice(alone)
-    assert len(found) == 12 and all(c.note == f"not run: no pair has two {c.column.split()[0]} masks" for c in found)
+    assert len(found) == 12 and all(c.words == f"not run: no pair has two {c.column.split()[0]} masks" for c in found)
 
 
 def test_pairs_with_a_common_image_are_one_group() -> None:

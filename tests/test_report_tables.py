@@ -27,6 +27,7 @@ from covidqu.config.params import Params, check, read
 from covidqu.report.comparison import comparison
 from covidqu.report.core import targets
 from covidqu.report.core.cells import Cell, Table, markdown, text, with_published, write
+from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.targets import comparison_inputs, figures, lineage, needs_data, table_inputs
@@ -105,7 +106,7 @@ def test_every_table_has_a_builder_and_is_written_twice_the_same(
 
 def test_a_complete_set_of_runs_leaves_no_cell_not_run(everything: dict[str, Table]) -> None:
     for name, built in everything.items():
-        left = [c for c in built.cells if "not run" in c.note]
+        left = [c for c in built.cells if c.status is Status.NOT_RUN]
         assert [c for c in left if not printed_only(name, c)] == [], name
 
 
@@ -119,10 +120,11 @@ def test_without_anything_every_cell_is_empty_and_says_why(params: Params, empty
     for name in targets.tables(params):
         if name not in WITHOUT_RUNS:
             for found in build(sources, name).cells:
-                if name == "cbam-mtl/text" and found.column == "recomputed from the printed table":
+                if found.kind in (Kind.ARITHMETIC, Kind.SETTING):
                     continue
                 assert not found.measured and found.ci_low is None and found.n is None
-                assert found.note.startswith(("not run: ", "not applicable: ")), (name, found)
+                assert found.status in (Status.NOT_RUN, Status.PRINTED_ONLY, Status.NO_OUTPUT), (name, found)
+                assert found.note, (name, found)
 
 
 def test_absent_lung_subset_is_named(params: Params, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_absent_lung_subset_is_named(params: Params, tmp_path: Path) -> None:
     sources = Sources(params, tmp_path / "data", tmp_path / "results")
     found = cell(build(sources, "swin-dual/table-1"), "Train", "Normal")
     assert (found.measured_correct, found.published) == (None, 6849)
-    assert found.note == "not run: the lung subset is not in this archive"
+    assert found.words == "not run: the lung subset is not in this archive"
     assert cell(build(sources, "swin-dual/table-2"), "Train", "COVID-19").measured_correct == 6
     assert cell(build(sources, "swin-dual/table-3"), "Image Size", "Infection Segmentation").measured_paper == "256x256"
     masks = cell(build(sources, "swin-dual/table-3"), "Infection Masks", "Infection Segmentation")
@@ -280,12 +282,12 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
         assert [(r["system"], r["table"], r["row"], r["column"], r["published"]) for r in rows] == wanted
         for r in rows:
             measured = bool(r["measured_paper"] or r["measured_correct"])
-            assert measured == (r["status"] in ("measured", "setting"))
-            assert (r["status"] == "setting") == ((r["system"], r["table"]) in SETTINGS)
+            assert measured == (r["status"] == "measured")
+            assert (r["kind"] == "setting") >= ((r["system"], r["table"]) in SETTINGS)
             assert measured or (r["reason"] and not r["n"] and not r["run"])
     rows = read_csv(compared)
     for r in rows:
-        assert (r["status"] in ("measured", "setting")) == (paper(r["system"]).only(r["table"], r["row"]) is None)
+        assert (r["status"] == "measured") == (paper(r["system"]).only(r["table"], r["row"]) is None)
     by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
     assert by_key["cbam-mtl", "table-1", "Polat [15]", "Year"]["status"] == "printed only"
     patients = by_key["recon-mtl", "text", "patients total", "value"]
@@ -331,7 +333,7 @@ def test_a_run_that_is_not_in_the_parameters_is_not_run(full: tuple[Path, Path])
     params = check(raw)
     assert table_inputs("unetpp-b3/table-2", params) == []
     found = cell(build(Sources(params, *full), "unetpp-b3/table-2"), "Dice Coefficient", "Score")
-    assert found.note == "not run: run unetpp-b3 is not in the parameters" and not found.measured
+    assert found.words == "not run: run unetpp-b3 is not in the parameters" and not found.measured
     assert "unetpp-b3/curves-unetpp-b3" not in figures(params)
 
 
@@ -346,7 +348,7 @@ def test_targets_name_their_inputs(params: Params) -> None:
 
 def test_a_printed_value_without_a_cell_is_noticed() -> None:
     with pytest.raises(AssertionError, match="printed values without a cell"):
-        with_published("unet-roi/table-3", [Cell("Mean Loss", "Value")])
+        with_published("unet-roi/table-3", [Cell("Mean Loss", "Value", measured_paper=0.1)])
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_best_other_run_is_named(built: Table, results: Path) -> None:
             for run, s in others.items()}  # fmt: skip
     best = cell(built, "rank 1", BEST)
     assert best.run == max(dice, key=dice.get) and best.measured_correct == pytest.approx(max(dice.values()))
-    assert cell(built, "rank 2", BEST).note == "not run: no other headline run was scored on this image"
+    assert cell(built, "rank 2", BEST).words == "not run: no other headline run was scored on this image"
 
 
 def test_readings(params: Params, results: Path, built: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_the_file_of_readings_is_checked() -> None:
 
 def test_without_the_run_it_says_why(params: Params, tmp_path: Path) -> None:
     (only,) = build(Sources(params, tmp_path, tmp_path), NAME).cells
-    assert only.note == f"not run: run {OURS} has no scores.parquet and no card.json" and not only.measured
+    assert only.words == f"not run: run {OURS} has no scores.parquet and no card.json" and not only.measured
 
 
 def test_targets_know_what_the_figure_shows(params: Params) -> None:

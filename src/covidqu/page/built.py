@@ -6,7 +6,7 @@ Nothing is computed here but the verdict on each row: see `verdict`.
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,16 +15,15 @@ from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.page.numbers import number, supported
 from covidqu.page.pages import case_link
 from covidqu.report.core import targets
-from covidqu.report.core.cells import COLUMNS, NOT_RUN
+from covidqu.report.core.cells import COLUMNS, of_record
+from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, judge, other_images, printed_decimals
+from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_images
 from covidqu.report.tables import CAPTIONS
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
-UNDEFINED = "undefined"
-EMPTY = (NOT_RUN.strip(": "), UNDEFINED, "not applicable")  # words for a cell without a number of ours
 OF_INTERVAL = ("measured_correct", "ci_low", "ci_high")
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 OWN_TITLE = re.compile(r"(Paper \d{3}|Ours) \(.*?\)(, [^:]*)?: ")  # see `report.figures.caption`
@@ -49,7 +48,8 @@ class Row:
     @property
     def empty(self) -> tuple[str, str]:
         """A word for why there is no number of ours, and the reason; two empty texts where there is one."""
-        return why_empty(self.cells)
+        status = Status(self.cells["status"])
+        return ("", "") if status is Status.MEASURED else (status.value, self.cells["note"])
 
     @property
     def not_run(self) -> str:
@@ -67,16 +67,6 @@ class Row:
         if column == "sd":  # as many as the mean has
             exact = self.decimals
         return number(self.cells[column], self.decimals, exact=exact, padded=bool(self.cells["n"]))
-
-
-def why_empty(record: dict[str, str]) -> tuple[str, str]:
-    """A word and the reason for a cell without a number of ours; two empty texts for one with a number."""
-    if record["measured_paper"] or record["measured_correct"]:
-        return "", ""
-    word, _, reason = record["note"].partition(": ")
-    if word not in EMPTY:
-        return "", ""
-    return (UNDEFINED if word == NOT_RUN.strip(": ") and " undefined " in reason else word), reason
 
 
 @dataclass(frozen=True)
@@ -210,16 +200,22 @@ def table(sources: Sources, name: str) -> BuiltTable | None:
         raise ValueError(f"{path}: no column {', '.join(lost)}; build the table again with the `table` step")
     heading, remarks = _heading(path.with_suffix(".md"))
     caption, deviations = _taken_apart(sources, name, heading)
-    decimals, system = printed_decimals(name), name.split("/", maxsplit=1)[0]
-    rows = [_row(sources, system, record, decimals.get(record["column"])) for record in records]
+    rows = [row_of(sources, name, record) for record in records]
     return BuiltTable(name, caption, deviations, rows, remarks, _columns(name))
 
 
-def _row(sources: Sources, system: str, record: dict[str, str], decimals: int | None) -> Row:
-    """Verdicts are for the papers' own tables: others repeat printed values beside numbers of another meaning."""
+def row_of(sources: Sources, name: str, record: dict[str, str], column: str | None = None) -> Row:
+    """Verdicts are for the papers' own tables: others repeat printed values beside numbers of another meaning.
+
+    `column`: that of the paper's table `name`, where the record is from a table that repeats it.
+    """
+    system, short = name.split("/", maxsplit=1)
     elsewhere = other_images(sources, system, record["run"])
-    verdict = judge(record, decimals, elsewhere) if system in SYSTEMS else None
-    return Row(record, verdict, max(3, decimals or 0), elsewhere)
+    if system not in SYSTEMS:
+        return Row(record, None, 3, elsewhere)
+    cell = replace(of_record(record), column=column or record["column"])
+    decimals = paper(system).tables[short].decimals_of(cell.column)
+    return Row(record, of_cell(sources, name, cell), max(3, decimals or 0), elsewhere)
 
 
 def _columns(name: str) -> list[str]:

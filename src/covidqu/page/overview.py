@@ -4,22 +4,22 @@ Enters: the built tables common/cross-system and common/overview, claims.yaml, c
 values for the template.
 """
 
-import csv
+from collections import Counter
 from typing import Any
 
 from covidqu.page import charts, leaderboard
-from covidqu.page.built import BuiltTable, Row, table
+from covidqu.page.built import BuiltTable, row_of, table
 from covidqu.page.citations import references
 from covidqu.page.numbers import shown
 from covidqu.page.pages import STATISTICS, paper_file
 from covidqu.page.runs import RunState, by_system
 from covidqu.report.checks.claims import CLAIMS, sentences
+from covidqu.report.comparison import records, tallies
+from covidqu.report.core.kinds import Unit
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.verdict import WORDS, judge, other_images, printed_decimals, rounded
+from covidqu.report.core.verdict import WORDS, rounded
 from covidqu.report.systems.overview import HEADLINES
-
-PRINTED_ONLY = "printed only"  # status in comparison.csv: nothing of this project could measure it
 
 
 def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
         "chart": charts.embedded(charts.headlines(_points(built))) if built else None,
         "confidence": f"{100 * sources.params.evaluate.bootstrap.confidence:g}",
         "verdicts": _by_paper(sources),
-        "words": [*WORDS, PRINTED_ONLY],
+        "words": WORDS,
         "runs": by_system(runs),
         "trained": len(trained),
         "run_count": len(runs),
@@ -66,9 +66,7 @@ def _headlines(sources: Sources) -> BuiltTable | None:
     rows = []
     for row in built.rows:
         name, _, column = HEADLINES.get(row["row"], (row["column"], "", ""))
-        decimals = printed_decimals(name).get(column)
-        why = other_images(sources, name.split("/")[0], row["run"])
-        rows.append(Row(row.cells, judge(row.cells, decimals, why), max(3, decimals or 0), why))
+        rows.append(row_of(sources, name, row.cells, column))
     return BuiltTable(built.name, built.caption, built.deviations, rows, built.remarks)
 
 
@@ -76,7 +74,7 @@ def _points(built: BuiltTable) -> list[dict[str, Any]]:
     """Dots of the chart, in percent; the text of a dot is as in the table."""
     found = []
     for row in built.rows:
-        factor = 1.0 if "percent" in row["row"] else 100.0
+        factor = 1.0 if row["unit"] == Unit.PERCENT else 100.0
         label = row["row"].replace(", percent", "").replace(" (printed: CT)", "")
         printed = charts.OTHER if row.elsewhere else charts.PRINTED
         sides = (
@@ -98,16 +96,11 @@ def _points(built: BuiltTable) -> list[dict[str, Any]]:
 
 
 def _by_paper(sources: Sources) -> list[dict[str, Any]]:
-    """Per paper: how many values it prints, and how many of them have which verdict."""
-    path = sources.results / "comparison.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    found = []
-    for system in SYSTEMS:
-        rows = [record for record in records if record["system"] == system]
-        words = [record["verdict"] for record in rows]
-        counts = {word: words.count(word) for word in (*WORDS, PRINTED_ONLY)}
-        found.append({"paper": paper(system), "file": paper_file(system), "values": len(rows), "counts": counts})
+    """Per paper: how many values it prints, how many have which verdict, and both of each kind of value (`kinds`)."""
+    known, found = records(sources.results), []
+    for system in SYSTEMS if known else ():
+        rows = [record for record in known if record["system"] == system]
+        counts = Counter(record["verdict"] for record in rows)
+        shown = {"paper": paper(system), "file": paper_file(system), "values": len(rows)}
+        found.append(shown | {"counts": counts, "kinds": tallies(rows)})
     return found

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from covidqu.files import write_text
 from covidqu.report import side_by_side
 from covidqu.report.checks.claims import CLAIMS, sentences
+from covidqu.report.core.kinds import Status
 
 
 class Block(NamedTuple):
@@ -69,7 +70,7 @@ def _line(row: dict[str, str]) -> str:
         return f"{float(row[column]):.3f}" if row[column] else ""
 
     paper = f"{number('measured_paper')} ({row['protocol_paper']})" if row["measured_paper"] else ""
-    correct = "" if paper or row["measured_correct"] else row["note"]
+    correct = "" if row["status"] == Status.MEASURED else f"{row['status']}: {row['note']}"
     if row["measured_correct"]:
         interval = f" [{number('ci_low')}, {number('ci_high')}]" if row["ci_low"] else ""
         seeds = f", mean of {row['seeds']} seeds" if row["seeds"] not in ("", "1") else ""

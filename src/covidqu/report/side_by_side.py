@@ -7,7 +7,7 @@ numbers that are not of these tables are the Dice values that papers print for c
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from covidqu.report.core.cells import NOT_RUN
+from covidqu.report.core.kinds import Status
 from covidqu.report.core.measures import APART
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
@@ -93,8 +93,8 @@ def _heading(title: str, cells: Cells) -> str:
 def _fields(shown: Shown, cells: Cells, costs: Cells) -> list[str]:
     """One text per entry of `COLUMNS`; a run that was not made says so once, with the reason."""
     dice = cells.get((shown.row, DICE), {})
-    if dice.get("note", "").startswith(NOT_RUN):
-        return [dice["note"], *[""] * (len(COLUMNS) - 1)]
+    if dice and dice["status"] != Status.MEASURED:
+        return [f"{dice['status']}: {dice['note']}", *[""] * (len(COLUMNS) - 1)]
     found = []
     for table, column, write in COLUMNS.values():
         key = (shown.row, column) if table == TABLE else (dice.get("run", ""), column)

@@ -14,7 +14,6 @@ from covidqu.report.arithmetic.consistency_ct import paper_003, paper_004
 from covidqu.report.arithmetic.rounded import (
     AGREES,
     DISAGREES,
-    Rounded,
     compared,
     confusion_matrices,
     counts_that_fit,
@@ -23,6 +22,7 @@ from covidqu.report.arithmetic.rounded import (
     iou_of,
     listed,
     mean_by,
+    of_printed,
     overlap,
     reach,
     spread,
@@ -34,7 +34,6 @@ from covidqu.report.core.sources import Sources
 
 LABELS = ("Normal", "Non-COVID", "COVID-19")
 WITHOUT_INFECTION = ("Normal", "Non-COVID")
-PRINTED_DECIMALS = 4  # of papers 000 and 002
 TEXT = "swin-dual/text"
 
 
@@ -60,23 +59,19 @@ def _test_images(table: str) -> dict[str, int]:
     return {label: int(printed(table)["Test", label]) for label in LABELS}
 
 
-def _four(table: str, row: str, column: str) -> Rounded:
-    return Rounded(float(printed(table)[row, column]), PRINTED_DECIMALS)
-
-
 def _classification(short: str, images: dict[str, int], accuracy: str) -> list[Cell]:
     """Whole numbers behind recall and precision, accuracy, F1 and the confusion matrices that fit them."""
     table, total = f"swin-dual/{short}", sum(images.values())
     cells, right, predicted = [], [], []
     for label, n in images.items():
-        recall = _four(table, label, "Recall")
+        recall = of_printed(table, label, "Recall")
         fits = counts_that_fit(n, recall)
         right.append(fits)
         how = f"whole k with k / {n} rounding to the printed recall"
         cells.append(
             finding(f"{table}: {label}", "correct images", how, listed(fits), _unique(len(fits)), recall.value)
         )
-        precision = _four(table, label, "Precision")
+        precision = of_printed(table, label, "Precision")
         predicted.append(sorted({t for k in fits for t in totals_that_fit(k, precision, total)}))
         doubled = printed(table)[label, "Acc"] == recall.value
         verdict = "the recall printed twice" if doubled else "differs from the recall"
@@ -100,7 +95,7 @@ def _unique(count: int) -> str:
 
 
 def _accuracy(table: str, row: str, right: list[list[int]], total: int) -> list[Cell]:
-    stated = _four(TEXT, row, "value")
+    stated = of_printed(TEXT, row, "value")
     low, high = (sum(pick(fits) for fits in right) / total for pick in (min, max)) if all(right) else (0.0, 0.0)
     word = AGREES if all(right) and overlap(stated.span, (low, high)) else DISAGREES
     how = f"correct images of the three classes / {total}"
@@ -110,19 +105,19 @@ def _accuracy(table: str, row: str, right: list[list[int]], total: int) -> list[
 def _f1(table: str) -> list[Cell]:
     cells = []
     for label in LABELS:
-        pair = [_four(table, label, column) for column in ("Precision", "Recall")]
-        stated = _four(table, label, "F1") if (label, "F1") in printed(table) else None
+        pair = [of_printed(table, label, column) for column in ("Precision", "Recall")]
+        stated = of_printed(table, label, "F1") if (label, "F1") in printed(table) else None
         cells.append(
             compared(f"{table}: {label}", "F1", "harmonic mean of printed precision and recall", stated, harmonic, pair)
         )
     for column in ("Precision", "Recall"):
-        values = [_four(table, label, column) for label in LABELS]
+        values = [of_printed(table, label, column) for label in LABELS]
         cells.append(
             compared(
                 f"{table}: macro {column}", "three classes", "mean of the classes", None, mean_by((1, 1, 1)), values
             )
         )
-    six = [_four(table, label, column) for label in LABELS for column in ("Precision", "Recall")]
+    six = [of_printed(table, label, column) for label in LABELS for column in ("Precision", "Recall")]
 
     def macro(*values: float) -> float:
         return sum(harmonic(p, r) for p, r in zip(values[::2], values[1::2], strict=True)) / 3
@@ -143,8 +138,8 @@ def _matrices(table: str, right: list[list[int]], joint: list[tuple[int, ...]], 
 def _overall(short: str, column: str, stated: str, counts: str) -> list[Cell]:
     """Two ways to average over classes; the one that agrees is the paper's."""
     images = _test_images(counts)
-    values = [_four(f"swin-dual/{short}", label, column) for label in LABELS]
-    target = _four(TEXT, stated, "value")
+    values = [of_printed(f"swin-dual/{short}", label, column) for label in LABELS]
+    target = of_printed(TEXT, stated, "value")
     row = f"swin-dual/{short}: overall {column}"
     return [
         compared(row, "weighted by images", "mean over all test images", target, mean_by(images.values()), values),
@@ -156,7 +151,7 @@ def _empty_dice() -> list[Cell]:
     """An empty target has no overlap: what a smoothed Dice of 0.0001 says about blank predictions."""
     cells, images = [], _test_images("swin-dual/table-2")
     for label in WITHOUT_INFECTION:
-        value = _four("swin-dual/table-5", label, "I.Dice")
+        value = of_printed("swin-dual/table-5", label, "I.Dice")
         one = 1 / images[label]
         low, high = max(0.0, value.span[0]), value.span[1]
         word = "above the printed value: no prediction was blank" if one > high else "one blank prediction is possible"
@@ -171,8 +166,8 @@ def _empty_dice() -> list[Cell]:
         words = f"{least:.0f} ({least / PX**2:.1%} of the image) {upper} pixels of false infection per image"
         how = "harmonic mean of P + 1 is 1 / Dice where the target is empty and 1 is added"
         cells.append(finding(row, "false pixels, at least", how, least, words, value.value))
-    values = [_four("swin-dual/table-5", label, "I.Dice") for label in LABELS]
-    how, target = "mean over all test images", _four(TEXT, "phase2 infection Dice (COVID-19 only, 583)", "value")
+    values = [of_printed("swin-dual/table-5", label, "I.Dice") for label in LABELS]
+    how, target = "mean over all test images", of_printed(TEXT, "phase2 infection Dice (COVID-19 only, 583)", "value")
     row = "swin-dual/table-5: overall I.Dice"
     return [*cells, compared(row, "weighted by images", how, target, mean_by(images.values()), values)]
 
@@ -185,7 +180,7 @@ def _phases() -> list[Cell]:
     }
     cells = []
     for name, (first, second) in pairs.items():
-        inputs = [_four(TEXT, second, "value"), _four(TEXT, first, "value")]
+        inputs = [of_printed(TEXT, second, "value"), of_printed(TEXT, first, "value")]
         change = inputs[0].value - inputs[1].value
         low, high = reach(lambda after, before: after - before, inputs)
         word = "lower after phase 2" if high < 0 else "higher after phase 2" if low > 0 else "the same within rounding"
@@ -201,7 +196,7 @@ def paper_002() -> list[Cell]:
 
 def _lung_means() -> list[Cell]:
     table = "unet-roi/table-3"
-    dice, iou, loss = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score", "Loss"))
+    dice, iou, loss = (of_printed(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score", "Loss"))
     least = reach(iou_of, [dice])[0]
     word = "possible" if iou.span[1] >= least else "impossible for means over images"
     how = "least mean IoU of images with this mean Dice, d / (2 - d)"
@@ -216,7 +211,7 @@ def _lung_means() -> list[Cell]:
 def _infection_means() -> list[Cell]:
     """d, i: means of COVID-19 images; e: blank share of the others, which both means then hold once."""
     table, images = "unet-roi/table-4", printed("unet-roi/table-2")
-    dice, iou = (_four(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score"))
+    dice, iou = (of_printed(table, f"Mean {name}", "Value") for name in ("Dice Score", "IoU Score"))
     covid, total = int(images["COVID-19", "Test"]), int(images["Total Images", "Test"])
     others, row = total - covid, f"{table}: Mean Dice Score"
     cells = []
@@ -245,7 +240,7 @@ def _infection_means() -> list[Cell]:
 def _infection_loss() -> list[Cell]:
     """The loss is 0.5 BCE + 0.5 (1 - s), s the soft Dice."""
     table = "unet-roi/table-4"
-    loss, dice = _four(table, "Mean Loss", "Value"), _four(table, "Mean Dice Score", "Value")
+    loss, dice = of_printed(table, "Mean Loss", "Value"), of_printed(table, "Mean Dice Score", "Value")
     cells = []
     for bce in (0.05, 0.1, 0.15):
         soft = 1 - 2 * (loss.value - 0.5 * bce)

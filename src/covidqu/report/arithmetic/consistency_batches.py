@@ -15,6 +15,7 @@ from covidqu.report.arithmetic.rounded import (
     harmonic,
     listed,
     mean_by,
+    of_printed,
     overlap,
     reach,
 )
@@ -22,7 +23,6 @@ from covidqu.report.core.cells import Cell
 from covidqu.report.core.published import printed
 
 LABELS = ("COVID-19", "Non-COVID", "Normal")
-DECIMALS = 3
 TABLE = "unetpp-b3/table-2"
 OVERALL = {"Dice": "Dice Coefficient", "IoU": "IoU Score", "Recall": "Recall"}
 LARGEST_BATCH = 64
@@ -34,11 +34,11 @@ def paper_001() -> list[Cell]:
 
 
 def _score(row: str) -> Rounded:
-    return Rounded(float(printed(TABLE)[row, "Score"]), DECIMALS)
+    return of_printed(TABLE, row, "Score")
 
 
 def _category(label: str, column: str) -> Rounded:
-    return Rounded(float(printed("unetpp-b3/table-3")[label, column]), DECIMALS)
+    return of_printed("unetpp-b3/table-3", label, column)
 
 
 def _images() -> dict[str, int]:

@@ -18,13 +18,14 @@ from covidqu.report.arithmetic.rounded import (
     counts_that_fit,
     decibel,
     finding,
+    of_printed,
     overlap,
     reach,
 )
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.published import printed
 
-TWO = 2  # decimals in papers 003 and 004
+TWO = 2  # decimals of differences that are counted as the same
 MASKS = ("table-3", "table-6", "table-8")
 CLASSES = ("table-4", "table-7", "table-9")
 SIMPLE, PROPOSED = "Simple Multi-Task Model", "Proposed Model"
@@ -47,12 +48,13 @@ def _rows(table: str) -> list[str]:
 
 
 def _value(table: str, row: str, column: str) -> Rounded:
-    return Rounded(float(printed(table)[row, column]), TWO)
+    return of_printed(table, row, column)
 
 
 def _percent(table: str, row: str, column: str) -> Rounded:
     """A share in percent as a fraction."""
-    return Rounded(float(printed(table)[row, column]) / 100, TWO + 2)
+    found = of_printed(table, row, column)
+    return Rounded(found.value / 100, found.decimals + 2)
 
 
 def _masks(table: str) -> list[Cell]:

@@ -8,18 +8,12 @@ of our runs under each protocol.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from covidqu.report.arithmetic import consistency, consistency_batches
-from covidqu.report.arithmetic.rounded import SLACK, Rounded, finding, gap, reach, spread
+from covidqu.report.arithmetic.rounded import SLACK, Rounded, finding, gap, of_printed, reach, spread
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 
 NAMES = (("Dice", "IoU"), ("Dice Coefficient", "IoU Score"))  # how papers name the two, in a row or in a column
-DECIMALS = {
-    "swin-dual": consistency.PRINTED_DECIMALS,
-    "unetpp-b3": consistency_batches.DECIMALS,
-    "unet-roi": consistency.PRINTED_DECIMALS,
-}
 
 
 class Pair(NamedTuple):
@@ -36,11 +30,10 @@ def pairs() -> list[Pair]:
     for system in SYSTEMS:
         for short, table in paper(system).tables.items():
             cells = table.cells()
-            for place, value in cells.items():
+            for place in cells:
                 partner = _partner(place, cells)
                 if partner is not None:
-                    assert system in DECIMALS, f"{system}/{short}: how many decimals does the paper print?"
-                    both = (Rounded(float(v), DECIMALS[system]) for v in (value, cells[partner]))
+                    both = (of_printed(f"{system}/{short}", *at) for at in (place, partner))
                     found.append(Pair(f"{system}/{short}: {' / '.join(place)}", *both))
     return found
 

@@ -10,6 +10,8 @@ from itertools import product
 from math import log10
 
 from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Kind
+from covidqu.report.core.published import paper
 
 Span = tuple[float, float]
 SLACK = 1e-9  # a printed value may lie on the edge of what rounds to it
@@ -29,6 +31,15 @@ class Rounded:
         """Smallest and largest value that is printed so."""
         half = 0.5 * 10.0**-self.decimals
         return self.value - half, self.value + half
+
+
+def of_printed(table: str, row: str, column: str) -> Rounded:
+    """A printed number, with the decimals of its column."""
+    system, short = table.split("/", 1)
+    known = paper(system).tables[short]
+    decimals = known.decimals_of(column)
+    assert decimals is not None, f"{table}: {column} holds no number"
+    return Rounded(float(known.cells()[row, column]), decimals)
 
 
 def reach(function: Callable[..., float], inputs: Iterable[Rounded]) -> Span:
@@ -78,7 +89,7 @@ def confusion_matrices(
 
 def finding(row: str, column: str, how: str, recomputed: Value, verdict: str, printed: Value = None) -> Cell:
     """One line: printed value, what the printed numbers give (`how`), and the verdict in words."""
-    return Cell(row, column, printed, None, recomputed, "", how, note=verdict)
+    return Cell(row, column, printed, None, recomputed, "", how, note=verdict, kind=Kind.ARITHMETIC)
 
 
 def compared(

@@ -1,4 +1,4 @@
-"""One table of a report: cells with printed and measured values, and how they are written.
+"""One table of a report: cells with printed and measured values, what each is, and how they are written.
 
 Leaves: CSV text (floats with at most six decimals, integers as integers, an empty field for what was not measured) and
 Markdown text of the same cells. Both are deterministic.
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from covidqu.files import write_text
-from covidqu.report.core.published import printed
+from covidqu.report.core.kinds import Kind, Status, Unit
+from covidqu.report.core.published import SYSTEMS, paper, printed
 
 Value = int | float | str | None
-NOT_RUN = "not run: "
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Cell:
     """One value of a table. `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `n`: images behind it.
 
     `sd`: standard deviation over seeds, where `measured_correct` (or `measured_paper`) is a mean over several.
+    A cell without a number of ours has another `status` than measured, and `note` says why.
     """
 
     row: str
@@ -40,11 +41,23 @@ class Cell:
     seeds: int | None = None
     note: str = ""
     sd: float | None = None
+    status: Status = Status.MEASURED
+    kind: Kind | None = None
+    unit: Unit | None = None
+
+    def __post_init__(self) -> None:
+        there = self.measured_paper is not None or self.measured_correct is not None
+        assert there == self.measured, f"{self.row} / {self.column}: {self.status}, but a number is there: {there}"
 
     @property
     def measured(self) -> bool:
         """Whether a number of ours is in the cell."""
-        return self.measured_paper is not None or self.measured_correct is not None
+        return self.status is Status.MEASURED
+
+    @property
+    def words(self) -> str:
+        """The note, behind the status where there is no number."""
+        return self.note if self.measured else f"{self.status}: {self.note}"
 
 
 COLUMNS = tuple(f.name for f in fields(Cell))
@@ -64,12 +77,47 @@ class Table:
         assert len(set(keys)) == len(keys), f"{self.name}: a (row, column) is there twice"
 
 
+def of_record(record: dict[str, str]) -> Cell:
+    """The cell that a row of a table's CSV file holds."""
+    values = {c: _value(record[c]) for c in ("published", "measured_paper", "measured_correct")}
+    numbers = {c: float(record[c]) if record[c] else None for c in ("ci_low", "ci_high")}
+    counts = {c: int(record[c]) if record[c] else None for c in ("n", "seeds")}
+    what = {"status": Status(record["status"]), "kind": Kind(record["kind"]) if record["kind"] else None}
+    what |= {"unit": Unit(record["unit"]) if record["unit"] else None}
+    return Cell(**{column: record[column] for column in COLUMNS} | values | numbers | counts | what)  # type: ignore[arg-type]
+
+
+def _value(shown: str) -> Value:
+    """A number where the text is one, else the text."""
+    for number in (int, float):
+        try:
+            return number(shown)
+        except ValueError:
+            continue
+    return shown or None
+
+
 def with_published(name: str, cells: list[Cell]) -> list[Cell]:
-    """Put the printed values beside the measured ones; every printed value must find its cell."""
-    values = printed(name)
+    """Put the printed values beside the measured ones; every printed value must find its cell.
+
+    Cells of what is printed only are added, first.
+    """
+    values, (system, short) = printed(name), name.split("/", 1)
+    found = {place: paper(system).only(short, place[0]) for place in values}
+    only = [Cell(*place, note=why, status=Status.PRINTED_ONLY) for place, why in found.items() if why is not None]
+    cells = [*only, *cells]
     missing = values.keys() - {(cell.row, cell.column) for cell in cells}
     assert not missing, f"{name}: printed values without a cell: {sorted(missing)}"
-    return [replace(cell, published=values.get((cell.row, cell.column))) for cell in cells]
+    return [_beside_printed(name, cell, values.get((cell.row, cell.column))) for cell in cells]
+
+
+def _beside_printed(name: str, cell: Cell, value: Value) -> Cell:
+    """Of a printed value the paper's file knows what it is and in which unit."""
+    system, short = name.split("/", 1)
+    if value is None or system not in SYSTEMS:
+        return replace(cell, published=value)
+    table, place = paper(system).tables[short], (cell.row, cell.column)
+    return replace(cell, published=value, kind=table.kind_of(*place), unit=table.unit_of(*place) or cell.unit)
 
 
 def text(value: Value) -> str:
@@ -94,10 +142,11 @@ def csv_text(rows: Iterable[Iterable[Value]], columns: Iterable[str]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Title, the columns that hold anything, remarks."""
-    rows = [[text(getattr(cell, column)) for column in COLUMNS] for cell in table.cells]
-    kept = [i for i in range(len(COLUMNS)) if i < 2 or any(row[i] for row in rows)]
-    lines = [[COLUMNS[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
+    """Title, the columns that hold anything, remarks; the note says what was not measured."""
+    columns = [column for column in COLUMNS if column not in ("status", "kind")]
+    rows = [[cell.words if c == "note" else text(getattr(cell, c)) for c in columns] for cell in table.cells]
+    kept = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
+    lines = [[columns[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     remarks = "".join(f"\n{remark}\n" for remark in table.remarks)
     return f"# {table.title}\n\n{body}\n{remarks}"

@@ -15,7 +15,18 @@ from covidqu.config.evaluation import Evaluate
 from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.run_cells import SEEDS, Found, class_protocol, joined, measured, not_run, tested_on
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.run_cells import (
+    SEEDS,
+    Found,
+    class_protocol,
+    joined,
+    measured,
+    not_run,
+    or_missing,
+    share,
+    tested_on,
+)
 from covidqu.report.core.several_runs import difference_cell, over_seeds
 from covidqu.report.core.sources import Sources
 
@@ -23,6 +34,7 @@ __all__ = [
     "APART", "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
     "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
 ]  # fmt: skip
+PERCENT = 100.0
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
 FALSE_POSITIVES = {  # column: measure of the protocols `fp_*`
     "share with a positive pixel": "any",
@@ -57,6 +69,7 @@ def _finite(column: pd.Series) -> np.ndarray:
     return column.dropna().to_numpy()
 
 
+@or_missing
 def cell(
     sources: Sources,
     row: str,
@@ -78,24 +91,21 @@ def cell(
     `n` counts the images of the correct protocol, or of the paper's when there is no correct one. `px`: side of the
     masks that are counted, 256 or the run's `evaluate_px`.
     """
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
     if f"{task}_tp" not in sources.scores(run):
-        return not_run(row, column, f"run {run} has no {task} mask")
+        raise Missing(Status.NO_OUTPUT, f"run {run} has no {task} mask")
     config, scores = sources.params.evaluate, at_px(_chosen(sources, run, label, clean), task, px)
     counted = correct or paper
     assert counted is not None, f"{row} / {column}: no protocol"
     if scores is None:
-        return not_run(row, column, f"run {run} was not scored at {px} px")
+        raise Missing(Status.NOT_RUN, f"run {run} was not scored at {px} px")
     reason = _why_undefined([p for p in (paper, correct) if p], scores, task, metric, config)
     if reason:
-        return not_run(row, column, reason)
+        raise Missing(Status.UNDEFINED, reason)
     by_paper = None if paper is None else value(paper, scores, task, metric, config) * scale
     found: Found = (None, None, None) if correct is None else measure(correct, scores, task, metric, config)
     n = len(_images(counted, scores, task, metric))
-    whole = measured(sources, row, column, run, found, correct or "", n=n, scale=scale, note=note)
-    return replace(whole, measured_paper=by_paper, protocol_paper=paper or "")
+    what = {"paper": paper or "", "by_paper": by_paper, "note": note, "kind": Kind.PERFORMANCE, "unit": share(scale)}
+    return measured(sources, row, column, run, found, correct or "", n=n, scale=scale, **what)
 
 
 def at_px(scores: pd.DataFrame, task: str, px: int) -> pd.DataFrame | None:
@@ -151,7 +161,7 @@ def false_positive_cells(
     ]
     column, usable = f"median positive share of the image{suffix}", cells[0].measured
     if not usable:
-        return [*cells, Cell(row, column, note=cells[0].note)]
+        return [*cells, replace(cells[0], column=column)]
     median = value(protocol, sources.scores(run), task, "area_median", sources.params.evaluate)
     middle = Cell(
         *(row, column, None, None, median, "", protocol),
@@ -160,10 +170,13 @@ def false_positive_cells(
         split=tested_on(sources, run),
         seeds=SEEDS,
         note=note,
+        kind=Kind.PERFORMANCE,
+        unit=Unit.FRACTION,
     )
     return [*cells, middle]
 
 
+@or_missing
 def class_cell(
     sources: Sources,
     row: str,
@@ -182,25 +195,26 @@ def class_cell(
     is of all classes (that of one class is its sensitivity). Without an interval where resamples lack a class.
     """
     assert label is None or metric not in classification.MULTI_CLASS, f"{row} / {column}: {metric} is of all classes"
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
     scores, classes, config = sources.scores(run), sources.params.run(run).class_map, sources.params.evaluate.bootstrap
     if "class_logit_0" not in scores or (label or "COVID-19") not in classes:
-        return not_run(row, column, f"run {run} tells no {label or 'COVID-19'} apart")
+        raise Missing(Status.NO_OUTPUT, f"run {run} tells no {label or 'COVID-19'} apart")
     found, target = classification.of_scores(scores)
     positive = classes[label or "COVID-19"]
     alone = classification.measure(metric, found, target, positive=positive)
     if np.isnan(alone):
-        return not_run(row, column, f"{metric} is undefined for these {len(target)} images and decisions")
+        never = metric in ("precision", "f1") and not (found.argmax(axis=1) == positive).any()
+        why = f"the class is never predicted for any of {len(target)} images"
+        raise Missing(Status.UNDEFINED, why if never else f"{metric} has no value for these {len(target)} images")
     try:
         bounds = classification.interval(metric, found, target, config, positive=positive)
     except ValueError as error:
         bounds, note = (alone, None, None), joined(note, f"no interval: {error}")
     how = class_protocol(metric)
-    return measured(sources, row, column, run, bounds, how, n=len(target), paper=paper, scale=scale, note=note)
+    what = {"paper": paper, "scale": scale, "note": note, "kind": Kind.PERFORMANCE, "unit": share(scale)}
+    return measured(sources, row, column, run, bounds, how, n=len(target), **what)
 
 
+@or_missing
 def image_cell(
     sources: Sources,
     row: str,
@@ -213,23 +227,24 @@ def image_cell(
     scale: float = 1.0,
     how: str = "mean over images",
     note: str = "",
+    unit: Unit | None = None,
 ) -> Cell:
     """Mean of a quantity per image of the scores; images for which it is nan are left out, `n` counts the others."""
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
     scores = _selected(sources.scores(run), select)
     try:
         values = np.asarray(quantity(scores) if callable(quantity) else scores[quantity], np.float64)
     except KeyError as error:
-        return not_run(row, column, f"the scores of run {run} hold no {error.args[0]}")
+        raise Missing(Status.NOT_RUN, f"the scores of run {run} hold no {error.args[0]}") from None
     values = values[~np.isnan(values)]
     if not len(values) or not np.isfinite(values).all():
-        return not_run(row, column, f"{'an infinite value' if len(values) else 'no value'} for these test images")
+        raise Missing(Status.UNDEFINED, f"{'an infinite value' if len(values) else 'no value'} for these test images")
     found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
-    return measured(sources, row, column, run, found, how, n=len(values), paper=paper, scale=scale, note=note)
+    what = {"paper": paper, "scale": scale, "note": note, "kind": Kind.PERFORMANCE}
+    what |= {"unit": unit or (Unit.PERCENT if scale == PERCENT else None)}
+    return measured(sources, row, column, run, found, how, n=len(values), **what)
 
 
+@or_missing
 def psnr_cell(
     sources: Sources,
     row: str,
@@ -243,21 +258,21 @@ def psnr_cell(
     note: str = "",
 ) -> Cell:
     """PSNR (dB) from a column of MSE per image: that of the mean MSE, or the mean over images that have an error."""
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
     scores = _selected(sources.scores(run), select)
-    if errors not in scores or not scores[errors].gt(0).any():
-        return not_run(row, column, f"the scores of run {run} hold no error in {errors}")
+    if errors not in scores:
+        raise Missing(Status.NOT_RUN, f"the scores of run {run} hold no {errors}")
+    if not scores[errors].gt(0).any():
+        raise Missing(Status.UNDEFINED, f"the scores of run {run} hold no error in {errors}")
     if not pooled:
         perfect = int(scores[errors].eq(0).sum())
-        shown = {"select": select, "paper": paper, "how": "mean over images with MSE > 0"}
+        shown = {"select": select, "paper": paper, "how": "mean over images with MSE > 0", "unit": Unit.DECIBEL}
         words = joined(note, f"{perfect} images without an error are left out" if perfect else "")
         return image_cell(sources, row, column, run, lambda s: _psnr(s[errors]), **shown, note=words)
     table = np.column_stack([scores[errors], np.ones(len(scores))])
     config = sources.params.evaluate.bootstrap
     found = bootstrap_ratio(table, lambda sums: quality.psnr(sums[..., 0] / sums[..., 1]), config)
-    return measured(sources, row, column, run, found, "from the pooled MSE", n=len(scores), paper=paper, note=note)
+    what = {"paper": paper, "note": note, "kind": Kind.PERFORMANCE, "unit": Unit.DECIBEL}
+    return measured(sources, row, column, run, found, "from the pooled MSE", n=len(scores), **what)
 
 
 def _psnr(errors: pd.Series) -> np.ndarray:
@@ -265,17 +280,15 @@ def _psnr(errors: pd.Series) -> np.ndarray:
     return quality.psnr(errors.where(errors > 0))
 
 
+@or_missing
 def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note: str = "") -> Cell:
     """The training loss on the test images, pooled in batches of the run's size as the paper's mean loss is."""
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
-    config, scores = sources.params.run(run), sources.scores(run)
+    scores, config = sources.scores(run), sources.params.run(run)
     terms = [term.model_dump() for term in config.loss[task]]
     try:
         loss = protocols.batched_loss(scores, task, config.batch, terms)
     except ValueError as error:
-        return not_run(row, column, str(error))
+        raise Missing(Status.NOT_RUN, str(error)) from None
     how = f"mean over batches of {config.batch} in file order"
     words = [note, "a loss depends on its batches and has no correct counterpart"]
     return Cell(
@@ -285,4 +298,5 @@ def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note
         split=tested_on(sources, run),
         seeds=SEEDS,
         note=joined(*words),
+        kind=Kind.PERFORMANCE,
     )

@@ -4,15 +4,17 @@ Leaves: one `Paper` per system, with its printed cells. The files are checked wh
 value per column, and (table, row, column) names a value once.
 """
 
+from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from covidqu.config.base import Strict, explain
+from covidqu.report.core.kinds import Kind, Unit
 
 SYSTEMS = ("swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl")  # papers 000 to 004
 OUR_SYSTEM = "reference"  # no paper: nothing of it is printed
@@ -21,11 +23,18 @@ Value = int | float | str
 
 
 class PrintedTable(Strict):
-    """`rows`: label, then one value per column; None where the paper leaves the cell open."""
+    """`rows`: label, then one value per column; None where the paper leaves the cell open.
+
+    `kind`, `unit`: of the whole table, or by patterns of "row / column", of which the first that fits holds; without
+    one a value is performance. `decimals`: to how many a column is printed, where its values do not show it.
+    """
 
     caption: str
     columns: list[str] = Field(min_length=1)
     rows: list[list[int | float | str | None]] = Field(min_length=1)
+    kind: Kind | dict[str, Kind] = Kind.PERFORMANCE
+    unit: Unit | dict[str, Unit] = Field(default={})
+    decimals: dict[str, int] = Field(default={})
 
     @model_validator(mode="after")
     def _rectangular(self) -> "PrintedTable":
@@ -38,12 +47,53 @@ class PrintedTable(Strict):
                 raise ValueError(f"row {row}: wanted a label and {len(self.columns)} values")
         return self
 
+    @model_validator(mode="after")
+    def _patterns_fit(self) -> "PrintedTable":
+        places = [f"{row} / {column}" for row, column in self.cells()]
+        patterns = [p for known in (self.kind, self.unit) if isinstance(known, dict) for p in known]
+        unused = [p for p in patterns if not any(fnmatchcase(place, p) for place in places)]
+        if unused or not set(self.decimals) <= set(self.columns):
+            raise ValueError(f"no printed value fits {unused or sorted(set(self.decimals) - set(self.columns))}")
+        return self
+
+    def kind_of(self, row: str, column: str) -> Kind:
+        """What a printed value is of."""
+        return self.kind if isinstance(self.kind, Kind) else _first(self.kind, row, column) or Kind.PERFORMANCE
+
+    def unit_of(self, row: str, column: str) -> Unit | None:
+        """The unit of a printed value; None where it has none."""
+        return self.unit if isinstance(self.unit, Unit) else _first(self.unit, row, column)
+
+    def decimals_of(self, column: str) -> int | None:
+        """To how many decimals a column is printed: as said, else the most that its values show; None: no number."""
+        if column not in self.columns:
+            return None
+        values = [value for (_, name), value in self.cells().items() if name == column]
+        shown = [number for value in values if (number := _decimals(value)) is not None]
+        return self.decimals.get(column, max(shown, default=None))
+
     def cells(self) -> dict[tuple[str, str], Value]:
         """(row, column) -> printed value, in the paper's order."""
         found = {}
         for label, *values in self.rows:
             found |= {(str(label), c): v for c, v in zip(self.columns, values, strict=True) if v is not None}
         return found
+
+
+def _decimals(value: Value) -> int | None:
+    """Decimals that a number shows, also one in words; None for other words."""
+    try:
+        return max(0, -int(Decimal(str(value)).as_tuple().exponent))
+    except InvalidOperation:
+        return None
+
+
+Which = TypeVar("Which", Kind, Unit)
+
+
+def _first(known: dict[str, Which], row: str, column: str) -> Which | None:
+    """The value of the first pattern that fits."""
+    return next((value for pattern, value in known.items() if fnmatchcase(f"{row} / {column}", pattern)), None)
 
 
 class PrintedOnly(Strict):
@@ -61,6 +111,7 @@ class Paper(Strict):
     system: str
     name: str
     implemented: bool
+    modality: Literal["X-ray", "CT"]
     printed_only: list[PrintedOnly]
     tables: dict[str, PrintedTable]
     figures: dict[str, str]

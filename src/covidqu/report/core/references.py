@@ -17,7 +17,8 @@ from covidqu.config.data import PX
 from covidqu.config.training import CLASS_MAPS
 from covidqu.report.core.catalogue import WITH_REFERENCES
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.run_cells import not_run
+from covidqu.report.core.kinds import Kind, Missing, Status
+from covidqu.report.core.run_cells import absent, not_run
 from covidqu.report.core.sources import Sources
 
 Builder = Callable[[Sources], list[Cell]]
@@ -75,8 +76,8 @@ def _rows(sources: Sources, name: str, runs: tuple[str, ...], builder: Builder, 
     if reason:
         return [not_run(f"{PREFIX}{name}", EVERY, reason)]
     if not alike:
-        words = f"not applicable: run {known[0]} is not tested on the {SUBSET} images of the {SPLIT} split"
-        return [Cell(f"{PREFIX}{name}", EVERY, note=words)]
+        words = f"run {known[0]} is not tested on the {SUBSET} images of the {SPLIT} split"
+        return [absent(f"{PREFIX}{name}", EVERY, Missing(Status.NOT_APPLICABLE, words))]
     found = in_place_of(sources, name, alike, builder)
     if one_row:
         return [replace(c, row=f"{PREFIX}{name}") for c in found if c.row == found[0].row]
@@ -99,7 +100,12 @@ def _of_predictions(cell: Cell) -> bool:
     """Whether a finite number is there that depends on what was predicted."""
     values = [v for v in (cell.measured_paper, cell.measured_correct) if v is not None]
     how = cell.protocol_correct or cell.protocol_paper
-    return bool(values) and all(math.isfinite(float(v)) for v in values) and how not in OF_IMAGES
+    return (
+        cell.kind is not Kind.SETTING
+        and bool(values)
+        and all(math.isfinite(float(v)) for v in values)
+        and how not in OF_IMAGES
+    )
 
 
 def description(config: Baseline) -> str:

@@ -15,7 +15,8 @@ from covidqu.config.evaluation import Bootstrap
 from covidqu.evaluate import classification, protocols
 from covidqu.evaluate.statistics import Interval, bootstrap_difference, bootstrap_ratio
 from covidqu.report.core.cells import Cell, Value
-from covidqu.report.core.run_cells import class_protocol, joined, measured, not_run
+from covidqu.report.core.kinds import Kind, Missing, Status
+from covidqu.report.core.run_cells import class_protocol, joined, measured, or_missing, share
 from covidqu.report.core.sources import Sources
 
 
@@ -59,6 +60,7 @@ def _mean(values: list[Value]) -> float | None:
     return None if None in values else fmean(values)
 
 
+@or_missing
 def difference_cell(
     sources: Sources,
     row: str,
@@ -77,9 +79,6 @@ def difference_cell(
     `task`: lung or infection with a protocol that averages images or pools pixels, or `class` with one of
     `classification.MEASURES` (COVID-19 is looked for), where `protocol` is not used.
     """
-    reason = sources.why_no_run(run_a) or sources.why_no_run(run_b)
-    if reason:
-        return not_run(row, column, reason)
     a, b = on_shared_images(sources, run_a, run_b)
     config = sources.params.evaluate.bootstrap
     try:
@@ -90,9 +89,10 @@ def difference_cell(
         else:
             found, n = mask_difference(a, b, task, metric, protocol, config)
     except ValueError as error:
-        return not_run(row, column, str(error))
+        raise Missing(Status.UNDEFINED, str(error)) from None
     words = joined(note, f"{run_a} minus {run_b}, paired over images")
-    return measured(sources, row, column, run_a, found, protocol, n=n, scale=scale, note=words)
+    what = {"note": words, "kind": Kind.PERFORMANCE, "unit": share(scale)}
+    return measured(sources, row, column, run_a, found, protocol, n=n, scale=scale, **what)
 
 
 def on_shared_images(sources: Sources, run_a: str, run_b: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -16,6 +16,7 @@ import pandas as pd
 from covidqu.config.data import PX
 from covidqu.config.params import Params
 from covidqu.data.index import IMAGES, INDEX
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.provenance import entries, overlay_of
 
 Made = TypeVar("Made")
@@ -28,7 +29,7 @@ class Sources:
 
     def __init__(self, params: Params, data: Path, results: Path) -> None:
         self.params, self.data, self.results = params, data, results
-        self.scores, self.card, self.explain = cache(self._scores), cache(self._card), cache(self._explain)
+        self.scores, self.card, self.explain = cache(self._known_scores), cache(self._card), cache(self._explain)
         self.baseline, self.validation = cache(self._baseline), cache(self._validation)
         self._made: dict[Callable[[Sources], Any], Any] = {}
 
@@ -131,8 +132,20 @@ class Sources:
         """Where a run's scores, card and history lie."""
         return self.results / "runs" / run
 
+    def packed(self, subset: str) -> pd.DataFrame:
+        """The index of a subset; Missing where its images are not packed."""
+        reason = self.why_no_subset(subset)
+        if reason or self.index is None:
+            raise Missing(Status.NOT_RUN, reason or "")
+        return self.index[self.index["subset"] == subset]
+
+    def _known_scores(self, run: str) -> pd.DataFrame:
+        """One row per test image; Missing with the reason of `why_no_run`."""
+        if reason := self.why_no_run(run):
+            raise Missing(Status.NOT_RUN, reason)
+        return self._scores(run)
+
     def _scores(self, run: str) -> pd.DataFrame:
-        """One row per test image; ask `why_no_run` first."""
         return pd.read_parquet(self.folder(run) / "scores.parquet")
 
     def _baseline(self, name: str) -> pd.DataFrame:

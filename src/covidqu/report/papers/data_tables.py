@@ -4,18 +4,21 @@ Every builder takes the sources and a table name and returns its cells; counts c
 Printed counterparts: paper 000, Tables I to III; paper 001, Section II; paper 002, Tables I and II.
 """
 
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from covidqu.config.data import CLASSES, SPLITS
-from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.run_cells import not_run, or_missing
 from covidqu.report.core.sources import Sources
 
 COUNT = "count of images"
 SPLIT_LABELS = {"Train": "Train", "Validation": "Val", "Test": "Test", "Total": None}
 NOT_MEASURED = ("expected_counts", "limits")  # keys of audit.json: the papers' counts, and sentences
-CLASS_LABELS = {"COVID-19": "COVID-19", "Non-COVID": "Non-COVID", "Normal": "Normal", "Total": None}
 
 
 def counted(index: pd.DataFrame, subset: str, split: str | None, label: str | None) -> int:
@@ -26,13 +29,24 @@ def counted(index: pd.DataFrame, subset: str, split: str | None, label: str | No
     return int(rows.sum())
 
 
-def count_cell(sources: Sources, row: str, column: str, subset: str, split: str | None, label: str | None) -> Cell:
-    """A count, the same under any protocol."""
-    reason = sources.why_no_subset(subset)
-    if reason is not None:
-        return Cell(row, column, note=NOT_RUN + reason)
-    number = counted(sources.index, subset, split, label)
-    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=split or "all")
+@or_missing
+def count_cell(
+    sources: Sources, row: str, column: str, subset: str, split: str | None, labels: Collection[str], note: str = ""
+) -> Cell:
+    """Images of a subset with one of `labels`, the same under any protocol; None takes all splits."""
+    images = sources.packed(subset)
+    here = images["label"].isin(labels)
+    number = int(here.sum() if split is None else (here & (images["split"] == split)).sum())
+    what = {"note": note, "kind": Kind.DATA, "unit": Unit.COUNT}
+    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=split or "all", **what)
+
+
+@or_missing
+def scored_images(sources: Sources, row: str, column: str, run: str, label: str) -> Cell:
+    """Test images of a class that a run was scored on."""
+    count, how = int((sources.scores(run)["label"] == label).sum()), "count of scored images"
+    what = {"run": run, "split": "Test", "kind": Kind.DATA, "unit": Unit.COUNT}
+    return Cell(row, column, None, count, count, how, how, n=count, **what)
 
 
 def split_by_class(sources: Sources, name: str, subset: str) -> list[Cell]:
@@ -40,23 +54,23 @@ def split_by_class(sources: Sources, name: str, subset: str) -> list[Cell]:
     return with_published(
         name,
         [
-            count_cell(sources, row, column, subset, split, label)
+            count_cell(sources, row, column, subset, split, labels)
             for row, split in SPLIT_LABELS.items()
-            for column, label in {**dict(reversed(list(CLASS_LABELS.items())[:3])), "Total": None}.items()
+            for column, labels in {**{label: [label] for label in reversed(CLASSES)}, "Total": CLASSES}.items()
         ],
     )
 
 
 def class_by_split(sources: Sources, name: str, subset: str) -> list[Cell]:
     """Rows are classes, columns splits: paper 002, Tables I and II."""
-    rows = {label: label for label in ("COVID-19", "Normal", "Non-COVID")} | {"Total Images": None}
-    cells = [count_cell(sources, row, split, subset, split, label) for row, label in rows.items() for split in SPLITS]
+    rows = {label: [label] for label in ("COVID-19", "Normal", "Non-COVID")} | {"Total Images": CLASSES}
+    cells = [count_cell(sources, row, split, subset, split, labels) for row, labels in rows.items() for split in SPLITS]
     return with_published(name, cells)
 
 
 def test_images(sources: Sources, name: str) -> list[Cell]:
     """Paper 001, Section II."""
-    cells = [count_cell(sources, label, "test images", "infection", "Test", label) for label in CLASSES]
+    cells = [count_cell(sources, label, "test images", "infection", "Test", [label]) for label in CLASSES]
     return with_published(name, cells)
 
 
@@ -65,36 +79,40 @@ def two_subsets(sources: Sources, name: str) -> list[Cell]:
     columns = {"lung": "Lung Segmentation", "infection": "Infection Segmentation"}
     cells = []
     for row, fact in (
-        ("Total Images", lambda s: counted(sources.index, s, None, None)),
-        ("Image Size", lambda s: _image_size(sources)),
-        ("Lung Masks", lambda s: _share_of_lungs(sources, s)),
-        ("Infection Masks", lambda s: _infection_masks(sources, s)),
+        ("Total Images", len),
+        ("Image Size", lambda _: _image_size(sources)),
+        ("Lung Masks", _share_of_lungs),
+        ("Infection Masks", _infection_masks),
     ):
         for subset, column in columns.items():
-            reason = sources.why_no_subset(subset)
-            value = None if reason else fact(subset)
-            if reason is None and value is None:
-                reason = "the packed images are not here"
-            how, note = ("", NOT_RUN + reason) if reason else ("packed data", "")
-            if (row, subset, reason) == ("Infection Masks", "lung", None):
-                note = "the lung folder has no place for them, so none are packed"
-            n = None if reason else counted(sources.index, subset, None, None)
-            cells.append(Cell(row, column, None, value, value, how, how, n=n, split="all" if n else "", note=note))
+            unpacked = (row, subset) == ("Infection Masks", "lung")
+            note = "the lung folder has no place for them, so none are packed" if unpacked else ""
+            cells.append(_fact_of_subset(sources, row, column, subset, fact, note))
     return with_published(name, cells)
+
+
+@or_missing
+def _fact_of_subset(
+    sources: Sources, row: str, column: str, subset: str, fact: Callable[[pd.DataFrame], Value], note: str
+) -> Cell:
+    images, how = sources.packed(subset), "packed data"
+    value = fact(images)
+    return Cell(row, column, None, value, value, how, how, n=len(images), split="all", note=note, kind=Kind.DATA)
 
 
 def _image_size(sources: Sources) -> Value:
     shape = sources.image_shape
-    return None if shape is None else f"{shape[2]}x{shape[1]}"
+    if shape is None:
+        raise Missing(Status.NOT_RUN, "the packed images are not here")
+    return f"{shape[2]}x{shape[1]}"
 
 
-def _share_of_lungs(sources: Sources, subset: str) -> str:
-    lungs = sources.index.loc[sources.index["subset"] == subset, "lung_px"] > 0
+def _share_of_lungs(images: pd.DataFrame) -> str:
+    lungs = images["lung_px"] > 0
     return "Yes" if lungs.all() else f"{int(lungs.sum())} of {len(lungs)} images"
 
 
-def _infection_masks(sources: Sources, subset: str) -> str:
-    rows = sources.index[sources.index["subset"] == subset]
+def _infection_masks(rows: pd.DataFrame) -> str:
     labels = sorted(rows.loc[rows["infection_px"] > 0, "label"].unique())
     return f"Yes ({', '.join(labels)} only)" if labels else "No"
 
@@ -102,7 +120,7 @@ def _infection_masks(sources: Sources, subset: str) -> str:
 def data_facts(sources: Sources) -> list[Cell]:
     """Every fact of the audit beside the papers' counts."""
     if sources.audit is None:
-        return [Cell("audit", "value", note=NOT_RUN + "the audit was not made")]
+        return [not_run("audit", "value", "the audit was not made")]
     measured = {key: value for key, value in sources.audit.items() if key not in NOT_MEASURED}
     wanted = dict(flatten({"counts": sources.audit.get("expected_counts")}))
     return [_fact(row, value, wanted.get(row)) for row, value in flatten(measured)]
@@ -110,8 +128,8 @@ def data_facts(sources: Sources) -> list[Cell]:
 
 def _fact(row: str, value: Value, printed: Value) -> Cell:
     if value is None:
-        return Cell(row, "value", printed, note=f"{NOT_RUN}the audit could not tell from these data")
-    return Cell(row, "value", printed, None, value, "", "audit")
+        return replace(not_run(row, "value", "the audit could not tell from these data"), published=printed)
+    return Cell(row, "value", printed, None, value, "", "audit", kind=Kind.DATA)
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, Value]]:

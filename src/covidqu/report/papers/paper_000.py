@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from covidqu.evaluate.protocols import PROTOCOL_OF
 from covidqu.report.core.cells import Cell, with_published
-from covidqu.report.core.measures import HEADLINE, cell, class_cell, false_positive_cells, not_run
+from covidqu.report.core.measures import HEADLINE, cell, class_cell, false_positive_cells
 from covidqu.report.core.run_cells import class_protocol
 from covidqu.report.core.sources import Sources
+from covidqu.report.papers.data_tables import scored_images
 
 LUNG_RUN, INFECTION_RUN = "swin-dual-lung", "swin-dual-infection"  # phases 1 and 2
 LABELS = ("Normal", "Non-COVID", "COVID-19")
@@ -25,7 +26,7 @@ def lung(sources: Sources) -> list[Cell]:
     """Table IV: phase 1 per class; every image has a lung, so `img_covid` is the plain mean over images."""
     cells = []
     for label in LABELS:
-        cells.append(_count(sources, label, LUNG_RUN))
+        cells.append(scored_images(sources, label, "Count", LUNG_RUN, label))
         for column, metric in (("Dice", "dice"), ("IoU", "iou")):
             cells.append(_mask(sources, label, column, LUNG_RUN, "lung", metric, label))
         cells += _classes(sources, label, LUNG_RUN, ("Acc", "Precision", "Recall"))
@@ -36,7 +37,7 @@ def infection(sources: Sources) -> list[Cell]:
     """Table V: phase 2 per class; where nothing is infected, false positives stand in for a Dice."""
     cells = []
     for label in LABELS:
-        cells.append(_count(sources, label, INFECTION_RUN))
+        cells.append(scored_images(sources, label, "Count", INFECTION_RUN, label))
         cells.append(_mask(sources, label, "L.Dice", INFECTION_RUN, "lung", "dice", label))
         cells.append(_infection_dice(sources, label))
         cells += _classes(sources, label, INFECTION_RUN, tuple(CLASS_COLUMNS))
@@ -85,15 +86,6 @@ def _classes(sources: Sources, label: str, run: str, columns: tuple[str, ...]) -
         shown = {"label": label, "paper": DECIDED, "note": RECALL if column == "Acc" else ""}
         cells.append(class_cell(sources, label, column, run, CLASS_COLUMNS[column], **shown))
     return cells
-
-
-def _count(sources: Sources, label: str, run: str) -> Cell:
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(label, "Count", reason)
-    count = int((sources.scores(run)["label"] == label).sum())
-    how = "count of scored images"
-    return Cell(label, "Count", None, count, count, how, how, n=count, run=run, split="Test")
 
 
 TABLES: dict[str, Callable[[Sources], list[Cell]]] = {

@@ -3,12 +3,17 @@
 from covidqu.config.data import PX
 from covidqu.config.training import Run
 from covidqu.evaluate.protocols import FALSE_INFECTION
-from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
-from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run
+from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.kinds import Kind, Missing, Status
+from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run, value
+from covidqu.report.core.published import printed
+from covidqu.report.core.run_cells import or_missing
 from covidqu.report.core.sources import Sources
+from covidqu.report.papers.data_tables import scored_images
 
 RUN = "unetpp-b3"
 TASK = "infection"
+BATCHES = "batch8_seq"
 METRICS = {
     "Dice Coefficient": "dice",
     "IoU Score": "iou",
@@ -19,26 +24,22 @@ METRICS = {
 }
 UNDEFINED = "undefined without an infected pixel: the paper's value is a convention; see the false positives below"
 
-A_SETTING = "a setting, not a measurement"
-
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
     """Table I beside the run's resolved settings."""
     name = "unetpp-b3/table-1"
-    reason = None if RUN in sources.params.resolved else f"run {RUN} is not in the parameters"
-    values = _settings(None if reason else sources.params.run(RUN))
-    how = "" if reason else "settings of the run"
-    note = NOT_RUN + reason if reason else A_SETTING
-    run = "" if reason else RUN
-    return with_published(
-        name, [Cell(row, "Value", None, v, v, how, how, run=run, note=note) for row, v in values.items()]
-    )
+    if RUN not in sources.params.resolved:
+        reason = f"run {RUN} is not in the parameters"
+        return with_published(name, [not_run(row, column, reason) for row, column in printed(name)])
+    how = "settings of the run"
+    cells = [
+        Cell(row, "Value", None, v, v, how, how, run=RUN, kind=Kind.SETTING)
+        for row, v in _settings(sources.params.run(RUN)).items()
+    ]
+    return with_published(name, cells)
 
 
-def _settings(run: Run | None) -> dict[str, Value]:
-    if run is None:
-        rows = ("Input size", "Batch size", "Learning rate", "Optimizer", "Loss function", "Epochs")
-        return dict.fromkeys((*rows, "Early stopping patience"))
+def _settings(run: Run) -> dict[str, Value]:
     terms = [f"{t.weight:g} x {t.kind}{_weighting(t)}" for t in run.loss.get(TASK, [])]
     return {
         "Input size": f"{run.image_px}x{run.image_px}",
@@ -63,7 +64,7 @@ def overall(sources: Sources) -> list[Cell]:
     """Table II: batches of eight against pixels pooled over all test images; then COVID-19 only and false positives."""
     name = "unetpp-b3/table-2"
     cells = [
-        cell(sources, row, "Score", RUN, TASK, metric, paper="batch8_seq", correct="pooled_all")
+        cell(sources, row, "Score", RUN, TASK, metric, paper=BATCHES, correct="pooled_all")
         for row, metric in METRICS.items()
     ]
     cells += [
@@ -84,7 +85,7 @@ def by_category(sources: Sources) -> list[Cell]:
     name = "unetpp-b3/table-3"
     cells = []
     for label in ("COVID-19", "Non-COVID", "Normal"):
-        cells.append(_samples(sources, label))
+        cells.append(scored_images(sources, label, "Samples", RUN, label))
         for column, metric in (("Dice", "dice"), ("IoU", "iou"), ("Recall", "recall")):
             correct = "img_covid" if label == "COVID-19" else None
             shown = {"paper": _category_protocol(metric), "correct": correct, "label": label}
@@ -100,19 +101,10 @@ def _category_protocol(metric: str) -> str:
     return "img_all_e0" if metric == "recall" else "img_all_e1"
 
 
-def _samples(sources: Sources, label: str) -> Cell:
-    reason = sources.why_no_run(RUN)
-    if reason:
-        return not_run(label, "Samples", reason)
-    count = int((sources.scores(RUN)["label"] == label).sum())
-    how = "count of scored images"
-    return Cell(label, "Samples", None, count, count, how, how, n=count, run=RUN, split="Test")
-
-
 def dynamics(sources: Sources) -> list[Cell]:
     """Section IV-C and the infected area of Section II."""
-    name = "unetpp-b3/text"
-    return with_published(name, [*_epochs(sources), _area(sources)])
+    area = _area(sources, "infection area, typical fraction of image", "value")
+    return with_published("unetpp-b3/text", [*_epochs(sources), area])
 
 
 def _epochs(sources: Sources) -> list[Cell]:
@@ -122,35 +114,38 @@ def _epochs(sources: Sources) -> list[Cell]:
     if history is None:
         reason = sources.why_no_run(RUN) or f"run {RUN} has no history"
         return [not_run(row, "value", reason) for row in rows]
-    best = history[history["best"] == 1].iloc[-1]
-    last = history.iloc[-1]
+    best, last, config = history[history["best"] == 1].iloc[-1], history.iloc[-1], sources.params.run(RUN)
     how = "mean over images with infection, training resolution"
     gap = "the paper's mean over batches was not recorded"
-    found = (
-        (int(best["epoch"]), f"best validation Dice, {how}", gap),
-        (float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", gap),
-        (float(best[f"val_{TASK}_dice"]), how, gap),
-        (float(last["lr"]), "rate of the last epoch", f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}"),
+    final = f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}; after it the schedule ends"
+    end = config.schedule.lr_min if config.schedule.kind == "cosine" else config.optimizer.lr
+    batches = _validation_dice(sources)
+    found: tuple[tuple[Value, str, Value, str, str, str], ...] = (
+        (None, "", int(best["epoch"]), f"best validation Dice, {how}", "Val", gap),
+        (None, "", float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", "Train", gap),
+        (batches, BATCHES if batches else "", float(best[f"val_{TASK}_dice"]), how, "Val", "" if batches else gap),
+        (end, "rate at the end of the schedule", float(last["lr"]), "rate of the last epoch", "", final),
     )
-    split = ("Val", "Train", "Val", "")
     return [
-        Cell(row, "value", None, None, v, "", p, run=RUN, split=s, seeds=SEEDS, note=note)
-        for row, (v, p, note), s in zip(rows, found, split, strict=True)
+        Cell(row, "value", None, ours, v, by, p, run=RUN, split=split, seeds=SEEDS, note=note)
+        for row, (ours, by, v, p, split, note) in zip(rows, found, strict=True)
     ]
 
 
-def _area(sources: Sources) -> Cell:
-    row = "infection area, typical fraction of image"
-    reason = sources.why_no_subset("infection")
-    if reason:
-        return not_run(row, "value", reason)
-    index = sources.index[sources.index["subset"] == "infection"]
-    share = index["infection_px"] / PX**2
+def _validation_dice(sources: Sources) -> float | None:
+    """Dice of Val under the paper's protocol; None where the run was not validated."""
+    if sources.why_no_validation(RUN) or (scores := sources.validation(RUN)) is None:
+        return None
+    return value(BATCHES, scores, TASK, "dice", sources.params.evaluate)
+
+
+@or_missing
+def _area(sources: Sources, row: str, column: str) -> Cell:
+    share = sources.packed("infection")["infection_px"] / PX**2
     infected = share[share > 0]
     if infected.empty:
-        return not_run(row, "value", "no image is infected")
+        raise Missing(Status.UNDEFINED, "no image is infected")
     note = f"median {infected.median():.4f}; {(infected < 0.1).mean():.1%} of the infected images lie below 0.10"
     how = ("mean over all images", "mean over images with infection")
-    return Cell(
-        row, "value", None, float(share.mean()), float(infected.mean()), *how, n=len(infected), split="all", note=note
-    )
+    means = float(share.mean()), float(infected.mean())
+    return Cell(row, column, None, *means, *how, n=len(infected), split="all", note=note)

@@ -10,13 +10,12 @@ from collections.abc import Callable
 
 from covidqu.config.data import SPLITS
 from covidqu.config.training import CLASS_MAPS, Run
-from covidqu.report.core.cells import NOT_RUN, Cell, Value, with_published
+from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import class_cell, image_cell, not_run, over_seeds
-from covidqu.report.core.published import paper, printed
 from covidqu.report.core.run_cells import class_protocol
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import COUNT, counted
-from covidqu.report.papers.paper_001 import A_SETTING
+from covidqu.report.papers.data_tables import count_cell
 from covidqu.report.papers.paper_003_masks import BACKBONES, MODELS, OURS, PERCENT, RUN, TABLES_OF_MASKS, in_head
 from covidqu.report.papers.paper_003_pairs import TABLES_OF_PAIRS
 
@@ -39,17 +38,9 @@ KERNELS = "3x3"  # of all double convolutions and residual blocks in systems/cba
 NO_CRF = "none: the paper names a CRF and describes none"
 
 
-def printed_only(name: str) -> list[Cell]:
-    """The cells of a table that no run here could measure, each with the reason."""
-    system, short = name.split("/", 1)
-    source = paper(system)
-    reasons = {key: source.only(short, key[0]) for key in printed(name)}
-    return [not_run(row, column, reason) for (row, column), reason in reasons.items() if reason is not None]
-
-
 def earlier_work(_: Sources) -> list[Cell]:
     """Table 1: results of other authors."""
-    return with_published("cbam-mtl/table-1", printed_only("cbam-mtl/table-1"))
+    return with_published("cbam-mtl/table-1", [])
 
 
 def images(sources: Sources) -> list[Cell]:
@@ -63,17 +54,10 @@ def images(sources: Sources) -> list[Cell]:
     }
     cells = []
     for row, split in {**{f"this data set, {split}": split for split in SPLITS}, "this data set, all": None}.items():
-        cells += [_count(sources, row, column, split, labels) for column, labels in columns.items()]
-    return with_published(name, [*printed_only(name), *cells])
-
-
-def _count(sources: Sources, row: str, column: str, split: str | None, labels: list[str]) -> Cell:
-    reason = sources.why_no_subset("infection")
-    if reason:
-        return not_run(row, column, reason)
-    number = sum(counted(sources.index, "infection", split, label) for label in labels)
-    note = f"{' and '.join(labels)}; chest radiographs; {ON_THE_FLY}"
-    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=split or "all", note=note)
+        for column, labels in columns.items():
+            note = f"{' and '.join(labels)}; chest radiographs; {ON_THE_FLY}"
+            cells.append(count_cell(sources, row, column, "infection", split, labels, note))
+    return with_published(name, cells)
 
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
@@ -81,9 +65,9 @@ def hyper_parameters(sources: Sources) -> list[Cell]:
     name, column = "cbam-mtl/table-5", "Value(s)"
     if RUN not in sources.params.resolved:
         reason = f"run {RUN} is not in the parameters"
-        return with_published(name, [Cell(row, column, note=NOT_RUN + reason) for row in SETTINGS])
+        return with_published(name, [not_run(row, column, reason) for row in SETTINGS])
     values, how = settings(sources.params.run(RUN)), "settings of the run"
-    cells = [Cell(row, column, None, v, v, how, how, run=RUN, note=A_SETTING) for row, v in values.items()]
+    cells = [Cell(row, column, None, v, v, how, how, run=RUN, kind=Kind.SETTING) for row, v in values.items()]
     return with_published(name, cells)
 
 
@@ -112,7 +96,7 @@ def classification(sources: Sources, name: str, rows: dict[str, str]) -> list[Ce
         cells += [_class(sources, row, column, run, metric) for column, metric in METRICS.items()]
         cells.append(_class(sources, row, "Balanced Acc", run, "balanced_accuracy", paper=False))
         cells.append(over_seeds(sources, run, lambda one, row=row: _always_infected(sources, row, one)))
-    return with_published(name, [*printed_only(name), *cells])
+    return with_published(name, cells)
 
 
 def _class(sources: Sources, row: str, column: str, run: str, metric: str, *, paper: bool = True) -> Cell:

@@ -16,9 +16,9 @@ import pandas as pd
 from covidqu.config.data import PX
 from covidqu.evaluate import protocols, quality
 from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import HEADLINE, at_px, cell, image_cell, not_run, over_seeds, psnr_cell
-from covidqu.report.core.published import paper, printed
-from covidqu.report.core.run_cells import SEEDS, joined, tested_on
+from covidqu.report.core.run_cells import SEEDS, joined, or_missing, tested_on
 from covidqu.report.core.sources import Sources
 
 RUN, PRE = "cbam-mtl-unet-proposed", "cbam-mtl-unet-pre"
@@ -31,6 +31,7 @@ BACKBONES = {  # Tables 8 and 9
 }
 PERCENT = 100.0
 TASK = "infection"
+SPREAD = {"kind": Kind.PERFORMANCE, "unit": Unit.PERCENT}
 ALL = "img_all_e1"
 UNKNOWN = "the paper does not say how it averages"
 BLANK = "of an empty mask: 1 for a blank prediction, else 0; a convention, no overlap"
@@ -77,10 +78,7 @@ def segmentation(sources: Sources, name: str, rows: dict[str, str], *, apart: bo
             cells += _group(sources, row, run, suffix, select)
         cells += _dice_cells(sources, row, run)
         cells += _empty_cells(sources, row, run) if apart else []
-    source, short = paper("cbam-mtl"), name.split("/", 1)[1]
-    reasons = {key: source.only(short, key[0]) for key in printed(name)}
-    others = [not_run(row, column, reason) for (row, column), reason in reasons.items() if reason is not None]
-    return with_published(name, [*others, *cells])
+    return with_published(name, cells)
 
 
 def _group(sources: Sources, row: str, run: str, suffix: str, select: Select) -> list[Cell]:
@@ -133,7 +131,7 @@ def _hard_psnr(sources: Sources, row: str, column: str, run: str, select: Select
         return quality.psnr(errors.where(errors > 0))
 
     how = f"mean over images with a wrong pixel, {px} px"
-    found = image_cell(sources, row, column, run, decibels, select=select, how=how)
+    found = image_cell(sources, row, column, run, decibels, select=select, how=how, unit=Unit.DECIBEL)
     if not found.measured:
         return found
     left_out = int(select(sources.scores(run)).sum()) - found.n
@@ -146,7 +144,7 @@ def _dice_cells(sources: Sources, row: str, run: str) -> list[Cell]:
     return [
         over_seeds(sources, run, per_seed.__getitem__),
         _std(row, [c for c in per_seed.values() if c.measured], per_seed[next(iter(per_seed))]),
-        over_seeds(sources, run, lambda one: _std_of_images(sources, row, one)),
+        over_seeds(sources, run, lambda one: _std_of_images(sources, row, "Dice Std over images", one)),
     ]
 
 
@@ -181,20 +179,19 @@ def _std(row: str, found: list[Cell], first: Cell) -> Cell:
         split=found[0].split,
         seeds=len(found),
         note="the paper says neither of what nor in which unit its Std is",
+        **SPREAD,
     )
 
 
-def _std_of_images(sources: Sources, row: str, run: str) -> Cell:
+@or_missing
+def _std_of_images(sources: Sources, row: str, column: str, run: str) -> Cell:
     """Standard deviation of Dice over the images of one run, percent points."""
-    column, reason, px = "Dice Std over images", sources.why_no_run(run), side(sources, run)
-    if reason:
-        return not_run(row, column, reason)
-    scores = sources.scores(run)
+    scores, px = sources.scores(run), side(sources, run)
     if at_px(scores, TASK, px) is None:
-        return not_run(row, column, f"run {run} was not scored at {px} px")
+        raise Missing(Status.NOT_RUN, f"run {run} was not scored at {px} px")
     values = [per_image(scores[in_head(scores)], px, protocol, "dice") for protocol in (ALL, HEADLINE)]
     if len(values[1]) < 2:
-        return not_run(row, column, "fewer than two images have an annotated mask")
+        raise Missing(Status.UNDEFINED, "fewer than two images have an annotated mask")
     spread = [PERCENT * float(v.std(ddof=1)) for v in values]
     how = "SD over images of {}, percent points"
     return Cell(
@@ -203,6 +200,7 @@ def _std_of_images(sources: Sources, row: str, run: str) -> Cell:
         run=run,
         split=tested_on(sources, run),
         seeds=SEEDS,
+        **SPREAD,
     )
 
 

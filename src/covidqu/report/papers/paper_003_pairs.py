@@ -16,8 +16,8 @@ from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.arithmetic.consistency_ct import t_test
 from covidqu.report.core.cells import Cell, Value, with_published
+from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import HEADLINE, not_run
-from covidqu.report.core.published import paper, printed
 from covidqu.report.core.run_cells import SEEDS, class_protocol, measured, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003_masks import PERCENT, PRE, RUN, in_head, per_image, side
@@ -39,18 +39,12 @@ def tests(sources: Sources) -> list[Cell]:
 
 
 def _printed() -> list[Cell]:
-    """Printed values that are not measured here, and t and p recomputed from the printed Table 4."""
-    source, cells = paper("cbam-mtl"), []
-    for row, column in printed(NAME):
-        reason = source.only("text", row)
-        assert reason is not None, f"{NAME}: {row} is neither printed only nor measured"
-        cells.append(not_run(row, column, reason))
+    """t and p recomputed from the printed Table 4."""
     t, p, columns = t_test()
     how = f"the paper's: paired t-test over the {columns} metric names of the printed Table 4"
     note = "recomputed from printed numbers; metrics of two models are neither images nor runs"
-    for row, value in (("paired t-test on Table 4: t", t), ("paired t-test on Table 4: p", p_value(p))):
-        cells.append(Cell(row, "recomputed from the printed table", None, value, None, how, "", note=note))
-    return cells
+    rows = {"paired t-test on Table 4: t": t, "paired t-test on Table 4: p": p_value(p)}
+    return [Cell(row, "value", None, v, None, how, "", note=note, kind=Kind.ARITHMETIC) for row, v in rows.items()]
 
 
 def p_value(p: float) -> Value:

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 import pandas as pd
 
+from covidqu.config.data import CLASSES
 from covidqu.evaluate import protocols
 from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.cells import Cell, with_published
-from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell, not_run
-from covidqu.report.core.published import paper
-from covidqu.report.core.run_cells import SEEDS, class_protocol, tested_on
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell
+from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, tested_on
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.data_tables import COUNT, counted
+from covidqu.report.papers.data_tables import count_cell
 
 OURS = "recon-mtl-t123"
 EXPERIMENTS = {  # row of Table 2: run; the paper repeats its own system in each experiment
@@ -40,6 +41,7 @@ SPLITS = {"Train": "Train", "Validation": "Val", "Test": "Test"}
 GROUPS = {"Non-COVID": ("Normal", "Non-COVID"), "COVID": ("COVID-19",)}
 ANALOGUE = "radiographs of this data set; the paper counts CT images"
 PERCENT = 100.0
+SETTINGS = ("mini-batch size", "learning rate", "epochs", "early stopping")  # stated in the text
 SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 1 minus this Dice
 
 
@@ -47,18 +49,10 @@ def split(sources: Sources) -> list[Cell]:
     """Table 1 with our images: non-COVID is Normal and Non-COVID."""
     cells = []
     for row, part in SPLITS.items():
-        for column, labels in {**GROUPS, "Total": (None,)}.items():
-            cells.append(_count(sources, row, column, part, labels))
+        for column, labels in {**GROUPS, "Total": CLASSES}.items():
+            note = ANALOGUE if column != "Non-COVID" else f"Normal and Non-COVID together; {ANALOGUE}"
+            cells.append(count_cell(sources, row, column, "infection", part, labels, note))
     return with_published("recon-mtl/table-1", cells)
-
-
-def _count(sources: Sources, row: str, column: str, part: str, labels: tuple[str | None, ...]) -> Cell:
-    reason = sources.why_no_subset("infection")
-    if reason:
-        return not_run(row, column, reason)
-    number = sum(counted(sources.index, "infection", part, label) for label in labels)
-    note = ANALOGUE if column != "Non-COVID" else f"Normal and Non-COVID together; {ANALOGUE}"
-    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=part, note=note)
 
 
 def experiments(sources: Sources) -> list[Cell]:
@@ -66,7 +60,7 @@ def experiments(sources: Sources) -> list[Cell]:
     cells = []
     for row, run in EXPERIMENTS.items():
         if run not in NO_MASK:
-            cells += [_dice(sources, row, run), _dice_of_all(sources, row, run)]
+            cells += [_dice(sources, row, run), _dice_of_all(sources, row, "Dice, all images", run)]
             for protocol, label in FALSE_INFECTION.items():
                 for words, metric in (("share with a positive pixel", "any"), ("mean area", "area")):
                     column = f"{label}, {words}"
@@ -94,14 +88,12 @@ def _dice(sources: Sources, row: str, run: str) -> Cell:
     return replace(found, measured_paper=PERCENT * soft, protocol_paper=f"{how}, images with infection")
 
 
-def _dice_of_all(sources: Sources, row: str, run: str) -> Cell:
+@or_missing
+def _dice_of_all(sources: Sources, row: str, column: str, run: str) -> Cell:
     """The same over all test images, in case the paper's 100 images were meant."""
-    column, reason = "Dice, all images", sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
     scores = sources.scores(run)
     if "infection_tp" not in scores:
-        return not_run(row, column, f"run {run} has no infection mask")
+        raise Missing(Status.NO_OUTPUT, f"run {run} has no infection mask")
     soft, how = soft_dice(sources, run, scores)
     note = "half of the images have an empty mask, of which a batch of them scores about 0 unless it is blank"
     return Cell(
@@ -111,6 +103,8 @@ def _dice_of_all(sources: Sources, row: str, run: str) -> Cell:
         split=tested_on(sources, run),
         seeds=SEEDS,
         note=note,
+        kind=Kind.PERFORMANCE,
+        unit=Unit.PERCENT,
     )
 
 
@@ -122,14 +116,18 @@ def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[float, 
 
 def prose(sources: Sources) -> list[Cell]:
     """The area under the ROC curve; counts of CT patients and images are printed only."""
-    source, cells = paper("recon-mtl"), []
-    for row, column in source.tables["text"].cells():
-        reason = source.only("text", row)
-        if reason is None:
-            cells.append(class_cell(sources, row, column, OURS, "auc", paper=class_protocol("auc")))
-        else:
-            cells.append(not_run(row, column, reason))
-    return with_published("recon-mtl/text", cells)
+    area = class_cell(sources, "ROC AUC (Fig 5)", "value", OURS, "auc", paper=class_protocol("auc"))
+    return with_published("recon-mtl/text", [area, *_settings(sources)])
+
+
+def _settings(sources: Sources) -> list[Cell]:
+    """Settings that the text states, beside those of the run."""
+    if OURS not in sources.params.resolved:
+        return [not_run(row, "value", f"run {OURS} is not in the parameters") for row in SETTINGS]
+    run, how = sources.params.run(OURS), "settings of the run"
+    patience = "none" if run.patience is None else run.patience
+    values = dict(zip(SETTINGS, (run.batch, run.optimizer.lr, run.epochs, patience), strict=True))
+    return [Cell(row, "value", None, v, v, how, how, run=OURS, kind=Kind.SETTING) for row, v in values.items()]
 
 
 TABLES: dict[str, Callable[[Sources], list[Cell]]] = {

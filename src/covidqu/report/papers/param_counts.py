@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from covidqu.report.core.cells import Cell, with_published
+from covidqu.report.core.kinds import Kind, Unit
 from covidqu.report.core.measures import not_run
 from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
@@ -17,6 +18,7 @@ TABLE = "swin-dual/table-params"
 TOTAL = "total"
 PARTS = ("encoder", "pyramid pooling", "dual decoders", "lung head", "infection head", "classification head", TOTAL)
 UNITS = {"K": 1_000, "M": 1_000_000}
+COUNTS = {"kind": Kind.ARCHITECTURE, "unit": Unit.COUNT}
 AS_PAPER, AS_RUN = "parameters with the paper's settings", "parameters of the run as configured"
 
 
@@ -45,12 +47,12 @@ def swin_parts(sources: Sources) -> list[Cell]:
             continue
         note = _agreement(counts[row], stated.get((row, "parameters")))
         value = counts[row]
-        cells.append(Cell(row, "parameters", None, value, value, AS_PAPER, AS_PAPER, run=run, note=note))
+        cells.append(Cell(row, "parameters", None, value, value, AS_PAPER, AS_PAPER, run=run, note=note, **COUNTS))
     listed = sum(counts.get(row, 0) for row in PARTS if row != TOTAL)
     word = "equals the total" if listed == counts[TOTAL] else "is not the total: parts are missing"
-    cells.append(Cell("sum of the parts", "parameters", None, None, listed, "", AS_PAPER, run=run, note=word))
+    cells.append(Cell("sum of the parts", "parameters", None, None, listed, "", AS_PAPER, run=run, note=word, **COUNTS))
     own = int(known["parameters"])
-    cells.append(Cell(TOTAL, "parameters of the run", None, None, own, "", AS_RUN, run=run))
+    cells.append(Cell(TOTAL, "parameters of the run", None, None, own, "", AS_RUN, run=run, **COUNTS))
     return with_published(TABLE, cells)
 
 
@@ -86,7 +88,7 @@ def all_runs(sources: Sources) -> list[Cell]:
             words = [known["net"], f"input {size}"]
             words += [_agreement(count, stated)] if how == AS_PAPER else []
             note = "; ".join(words)
-            cells.append(Cell(run, column, stated, None, count, "", how, run=run, note=note))
+            cells.append(Cell(run, column, stated, None, count, "", how, run=run, note=note, **COUNTS))
     return cells
 
 

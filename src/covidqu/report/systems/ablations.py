@@ -16,12 +16,13 @@ from covidqu.evaluate.comparisons import wilcoxon
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import APART, HEADLINE
-from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
+from covidqu.report.core.run_cells import Found, absent, class_protocol, joined, measured, not_run
 from covidqu.report.core.several_runs import class_difference, mask_difference, shared
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY
-from covidqu.report.systems.cross_system import COVID, NOT_GIVEN
+from covidqu.report.systems.cross_system import COVID
 from covidqu.report.systems.headline_runs import headed
 from covidqu.report.systems.pairwise import p_cell
 
@@ -69,7 +70,7 @@ def _of_masks(sources: Sources, part: str, column: str, pair: Pair) -> Cell:
     task, metric, protocol = MASKS[column]
     for run in pair:
         if task not in sources.params.run(run).masks:
-            return Cell(part, column, note=f"{NOT_GIVEN}run {run} has no {task} mask")
+            return absent(part, column, Missing(Status.NO_OUTPUT, f"run {run} has no {task} mask"))
     try:
         found, n = mask_difference(*_frames(sources, pair), task, metric, protocol, sources.params.evaluate.bootstrap)
     except ValueError as error:
@@ -88,7 +89,7 @@ def _test(sources: Sources, difference: Cell, pair: Pair) -> Cell:
 def _of_classes(sources: Sources, part: str, pair: Pair) -> Cell:
     for run in pair:
         if len(set(sources.params.run(run).class_map.values())) != 3:
-            return Cell(part, ACCURACY, note=f"{NOT_GIVEN}run {run} does not tell three classes apart")
+            return absent(part, ACCURACY, Missing(Status.NO_OUTPUT, f"run {run} does not tell three classes apart"))
     config, positive = sources.params.evaluate.bootstrap, sources.params.run(pair[0]).class_map[COVID]
     try:
         found, n = class_difference(*_frames(sources, pair), "accuracy", config, positive)

@@ -15,7 +15,7 @@ from covidqu.config.data import PX
 from covidqu.evaluate import quality
 from covidqu.evaluate.protocols import COUNTS, FALSE_INFECTION, counts, per_image
 from covidqu.evaluate.statistics import bootstrap_difference, bootstrap_mean
-from covidqu.report.arithmetic.rounded import Rounded
+from covidqu.report.arithmetic.rounded import of_printed
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import (
     APART,
@@ -40,7 +40,6 @@ from covidqu.report.papers.paper_004 import OURS
 NO_SKIPS, DIFFERENCE = f"{OURS}-no-skips", "with minus without"
 MASKS = {"soft": "", "thresholded": "_hard", "annotated": "_annotated"}  # what the class head sees: suffix of logits
 WITHOUT_INFECTION = tuple(FALSE_INFECTION.values())
-DECIMALS = 4  # that paper 000 prints
 GATED = "gated by the predicted class"
 GATING = "infection is kept only where the predicted class is COVID-19; the paper does no such thing"
 
@@ -146,9 +145,9 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
     harmonic mean of P + 1, and k blank predictions of n alone give k / n. `published` holds what follows from the
     printed value, which stands for all values that round to it.
     """
-    value = float(printed("swin-dual/table-5")[label, "I.Dice"])
+    stated = of_printed("swin-dual/table-5", label, "I.Dice")
+    value, (low, high) = stated.value, stated.span
     images = int(printed("swin-dual/table-2")["Test", label])
-    low, high = Rounded(value, DECIMALS).span
     row, basis = (
         f"{label}: printed I.Dice",
         f"printed side: follows from {value:.4f} over {images} images by 1 / (P + 1)",
@@ -166,7 +165,7 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
         (inverse("harmonic mean of P + 1, share of the image", 1.0 / PX**2), share, basis),
         (blank, int(high * images) / images, f"{basis}; a single blank one gives a mean of {1 / images:.4f} or more"),
     ]
-    return [replace(c, published=stated, note=joined(c.note, words)) for c, stated, words in found]
+    return [replace(c, published=implied, note=joined(c.note, words)) for c, implied, words in found]
 
 
 def _predicted(scores: pd.DataFrame) -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import Any
 
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import HEADLINE, cell
-from covidqu.report.core.run_cells import joined, not_run
+from covidqu.report.core.run_cells import absent, joined, not_run
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.cross_system import DICE, MISSING, NOT_GIVEN
+from covidqu.report.systems.cross_system import DICE, NO_OUTPUT
 
 PARAMETERS, FLOPS = "parameters", "GFLOPs per image, as deployed"
 INFERENCE, TRAINING = "inference, images/s", "training, images/s"
@@ -107,10 +108,14 @@ def _row(sources: Sources, run: str) -> list[Cell]:
         if reason:
             cells.append(not_run(run, column, reason))
             continue
-        value, how, note = make()
-        cells.append(Cell(run, column, None, None, value, "", "" if value is None else how, run=run, note=note))
+        try:
+            value, how, note = make()
+        except Missing as missing:
+            cells.append(absent(run, column, missing))
+            continue
+        cells.append(Cell(run, column, None, None, value, "", how, run=run, note=note))
     if run in params.resolved and "infection" not in params.run(run).tasks:
-        return [*cells, Cell(run, DICE, note=f"{NOT_GIVEN}{MISSING}")]
+        return [*cells, absent(run, DICE, NO_OUTPUT)]
     return [*cells, cell(sources, run, DICE, run, "infection", "dice", correct=HEADLINE)]
 
 
@@ -133,7 +138,7 @@ def _inference(sources: Sources, run: str) -> Found:
 def _training(sources: Sources, run: str) -> Found:
     found = entry(sources, run)["training"]
     if found is None:
-        return None, "", f"{NOT_GIVEN}evaluates the weights of {sources.params.run(run).init}"
+        raise Missing(Status.NOT_APPLICABLE, f"evaluates the weights of {sources.params.run(run).init}")
     return found["images_per_s"], SPEED, _conditions(found, run)
 
 

@@ -14,6 +14,7 @@ from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.catalogue import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.measures import (
     APART,
     FALSE_POSITIVES,
@@ -23,7 +24,7 @@ from covidqu.report.core.measures import (
     not_run,
     over_seeds,
 )
-from covidqu.report.core.run_cells import class_protocol, measured
+from covidqu.report.core.run_cells import absent, class_protocol, measured
 from covidqu.report.core.sources import Sources
 
 SUBSET, COVID = "infection", "COVID-19"
@@ -39,8 +40,7 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
 ANY, OVER = ("share with a positive pixel", "share with more than 1 % of the image positive")
 MEAN = ", mean over seeds"  # the end of the name of a row
-NOT_GIVEN = "not applicable: "
-MISSING = "no output of this kind"
+NO_OUTPUT = Missing(Status.NO_OUTPUT, "no output of this kind")
 
 
 def cross_system(sources: Sources) -> list[Cell]:
@@ -84,9 +84,10 @@ def _lung(sources: Sources, row: str, run: str, lung: str | None) -> Cell:
     if reason:
         return not_run(row, LUNG, reason)
     if lung is None:
-        return Cell(row, LUNG, note=f"{NOT_GIVEN}{MISSING}")
+        return absent(row, LUNG, NO_OUTPUT)
     if set(sources.scores(lung)["subset"]) != {SUBSET}:
-        return Cell(row, LUNG, note=f"{NOT_GIVEN}run {lung} was tested on the images of the lung subset")
+        reason = f"run {lung} was tested on the images of the lung subset"
+        return absent(row, LUNG, Missing(Status.NOT_APPLICABLE, reason))
     return cell(sources, row, LUNG, lung, "lung", "dice", correct=HEADLINE, note=f"run {lung}")
 
 
@@ -96,7 +97,7 @@ def _class(sources: Sources, row: str, column: str, run: str) -> Cell:
         return not_run(row, column, reason)
     scores, classes = sources.scores(run), sources.params.run(run).class_map
     if "class_logit_0" not in scores or COVID not in classes:
-        return Cell(row, column, note=f"{NOT_GIVEN}{MISSING}")
+        return absent(row, column, NO_OUTPUT)
     truth, order, decided = covid_against_rest(scores, classes[COVID])
     config = sources.params.evaluate.bootstrap
     if column == ACCURACY:
@@ -107,7 +108,8 @@ def _class(sources: Sources, row: str, column: str, run: str) -> Cell:
         except ValueError as error:
             return not_run(row, column, str(error))
     how = class_protocol("accuracy" if column == ACCURACY else "auc")
-    return measured(sources, row, column, run, found, how, n=len(truth), note=_untaught(scores, classes))
+    what = {"note": _untaught(scores, classes), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
+    return measured(sources, row, column, run, found, how, n=len(truth), **what)
 
 
 def covid_against_rest(scores: pd.DataFrame, positive: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ import pandas as pd
 
 from covidqu.config.data import SPLITS
 from covidqu.evaluate import classification
-from covidqu.report.core.cells import NOT_RUN, Cell
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import HEADLINE, cell, image_cell
-from covidqu.report.core.run_cells import class_protocol
+from covidqu.report.core.run_cells import class_protocol, not_run
 from covidqu.report.core.sources import Sources
 
 HOW = "equal pixels, or copies verified by alignment"
@@ -24,7 +24,7 @@ def leakage(sources: Sources) -> list[Cell]:
 def _pairs(sources: Sources) -> list[Cell]:
     pairs = sources.duplicates
     if pairs is None:
-        return [Cell("pairs", "count", note=NOT_RUN + "the audit was not made")]
+        return [not_run("pairs", "count", "the audit was not made")]
     kinds = {
         "pairs": len(pairs),
         "pairs, identical pixels": int(pairs["exact"].sum()),
@@ -42,7 +42,7 @@ def _pairs(sources: Sources) -> list[Cell]:
 
 def _touched(sources: Sources) -> list[Cell]:
     if sources.splits is None or sources.index is None:
-        return [Cell("test images with a near-duplicate in Train or Val", "count", note=NOT_RUN + "no split was made")]
+        return [not_run("test images with a near-duplicate in Train or Val", "count", "no split was made")]
     test = (sources.index["split"] == "Test").to_numpy()
     cells = []
     for subset in sorted(sources.index["subset"].unique()):

@@ -14,7 +14,7 @@ import numpy as np
 from covidqu.evaluate import comparisons
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_difference
-from covidqu.report.core.cells import NOT_RUN, Cell, Value
+from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.measures import APART, HEADLINE
 from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
 from covidqu.report.core.several_runs import difference_cell, on_shared_images
@@ -95,7 +95,7 @@ def _of_masks(
     difference = difference_cell(sources, row, column, *runs, "infection", metric, protocol)
     a, b = (per_image(protocol, scores, "infection")[metric] for scores in on_shared_images(sources, *runs))
     if not difference.measured:
-        raise ValueError(difference.note.removeprefix(NOT_RUN))
+        raise ValueError(difference.note)
     if metric != "any":
         return difference, comparisons.wilcoxon(a.to_numpy(), b.to_numpy())
     found = comparisons.mcnemar(a.to_numpy() > 0, b.to_numpy() > 0)

@@ -16,20 +16,21 @@ from covidqu.evaluate.protocols import measures, per_image
 from covidqu.report.core import titles
 from covidqu.report.core.catalogue import OURS
 from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import HEADLINE
 from covidqu.report.core.references import EVERY
-from covidqu.report.core.run_cells import SEEDS, not_run, tested_on
+from covidqu.report.core.run_cells import SEEDS, absent, not_run, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
-from covidqu.report.systems.cross_system import COVID, MISSING, NOT_GIVEN
+from covidqu.report.systems.cross_system import COVID, NO_OUTPUT
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 from covidqu.report.systems.readings import Reading, readings
 
 WORST, ACROSS = 20, 5
 SIDE = 2.8  # inches of an image
 BEST = "infection Dice of the best other headline run"
-UNREAD = "not looked at"
+UNREAD = Missing(Status.NOT_APPLICABLE, "not looked at")
 
 
 def worst_images(scores: pd.DataFrame, count: int = WORST) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def worst_cases(sources: Sources) -> list[Cell]:
 def _cell(sources: Sources, row: str, column: str, value: Value, run: str = OURS, how: str = "this image") -> Cell:
     """A value of one image, so without an interval; without a value: the run has no such output."""
     if value is None:
-        return Cell(row, column, note=f"{NOT_GIVEN}{MISSING}")
+        return absent(row, column, NO_OUTPUT)
     place = {"n": 1, "run": run, "split": tested_on(sources, run), "seeds": SEEDS}
     return Cell(row, column, measured_correct=value, protocol_correct=how, **place)
 
@@ -116,7 +117,7 @@ def _best(sources: Sources, row: str, others: pd.Series | None) -> Cell:
 
 def _reading(row: str, found: Reading | None) -> Cell:
     if found is None:
-        return Cell(row, "reading", note=UNREAD)
+        return absent(row, "reading", UNREAD)
     return Cell(row, "reading", measured_correct=found.cause, protocol_correct="by eye", n=1, note=found.words)
 
 
