@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 from synthetic_runs import ROOT, settings, write_architectures, write_baselines, write_data, write_explained, write_run
 
+from covidqu.cli import main
 from covidqu.config.params import Params
 from covidqu.page import audit, curves
 from covidqu.page import site as site_module
@@ -463,3 +464,18 @@ def test_runs_that_are_shown_first_have_colours_of_their_own(report: Path, opene
     strokes = lines.evaluate_all("all => all.map(path => path.getAttribute('stroke'))")
     assert len(set(strokes)) == chosen > 3
     assert len(set(curves.PALETTE)) >= len(HEADLINES) - 1, "one of the headline runs takes the weights of another"
+
+
+def test_a_public_site_has_no_image_of_a_patient(made: Made, tmp_path: Path):
+    params, data, results = made
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    (folder / "figures/swin-dual/figure-9.png").write_bytes(b"an X-ray with outlines")
+    page(params, data, folder, tmp_path / "site", public=True)
+    kept = {path.suffix for path in (tmp_path / "site").rglob("*") if path.is_file()}
+    assert kept == {".html", ".css", ".js", ".svg", ".csv", ".yaml"}
+    assert "The X-rays are not here" in (tmp_path / "site/cases.html").read_text()
+    assert "figure-9-picture" not in " ".join(read(tmp_path / "site/paper-swin-dual.html").resources)
+    arguments = ["page", "--public", "--data", str(data), "--results", str(folder), "--out", str(tmp_path / "other")]
+    assert main(["--params", str(ROOT / "params.yaml"), *arguments]) == 0, "the documented command"
+    assert (tmp_path / "other/index.html").is_file() and not list((tmp_path / "other").rglob("*.webp"))

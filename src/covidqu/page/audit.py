@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import CLASSES, PX
-from covidqu.data.index import IMAGES
 from covidqu.page import charts
 from covidqu.page.built import BuiltTable, Row, notes, table
 from covidqu.page.pages import case_link
+from covidqu.page.public import packed_images
 from covidqu.report.core.sources import Sources
 
 BINS = 40
@@ -55,12 +55,12 @@ def _counts(facts: BuiltTable) -> dict[str, dict[str, dict[str, Row]]]:
 
 def _pairs(sources: Sources, out: Path) -> tuple[list[dict[str, Any]], str]:
     """Pairs to show, those across splits first, and why there are none."""
-    pairs, images = sources.duplicates, sources.data / "packed" / IMAGES
+    pairs, images = sources.duplicates, packed_images(sources)
     if pairs is None or sources.index is None:
         return [], "the audit of the data is not here"
     if not len(pairs):
         return [], "the audit found none"
-    if not images.is_file():
+    if images is None:
         return [], "the packed images are not here; the site shows them where the data are"
     pixels = np.load(images, mmap_mode="r")
     order = [column for column in ("across_splits", "exact") if column in pairs]

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from covidqu.evaluate.protocols import PROTOCOLS
 from covidqu.page.numbers import number, supported
 from covidqu.page.pages import case_link
+from covidqu.page.public import figure_kinds
 from covidqu.report.core import targets
 from covidqu.report.core.cells import COLUMNS, of_record
 from covidqu.report.core.kinds import Status
@@ -27,7 +28,7 @@ FILLED = 0.6  # share of cells with something in them from which a table is show
 OF_INTERVAL = ("measured_correct", "ci_low", "ci_high")
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 OWN_TITLE = re.compile(r"(Paper \d{3}|Ours) \(.*?\)(, [^:]*)?: ")  # see `report.figures.caption`
-SHOWS_PATIENTS = "it shows patients' images and is made where the data are; not in this results folder"
+SHOWS_PATIENTS = "it shows patients' images: not in this results folder, or not in a site that may be published"
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
     else:
         label = short.replace("-", " ").capitalize()
     drawn = sources.results / place
-    if drawn.is_file():
+    if drawn.is_file() and suffix in figure_kinds(sources):
         said = title_of(drawn, sources.params.report.title) if suffix == "svg" else ""
         return BuiltFigure(name, label, words, place, said=said)
     return BuiltFigure(name, label, words, None, SHOWS_PATIENTS if suffix == "png" else "it was not drawn")

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import CLASSES, PX
-from covidqu.data.index import IMAGES, Packed, open_packed
+from covidqu.data.index import Packed, open_packed
 from covidqu.evaluate import classification, protocols
 from covidqu.files import replacing, write_text
 from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
+from covidqu.page.public import packed_images
 from covidqu.report.core import titles
 from covidqu.report.core.catalogue import HEADLINES, OURS
 from covidqu.report.core.published import SHOWN, heading
@@ -142,8 +143,8 @@ def every_case(scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _packed(sources: Sources) -> Packed | None:
-    folder = sources.data / "packed"
-    return open_packed(folder) if (folder / IMAGES).is_file() else None
+    images = packed_images(sources)
+    return open_packed(images.parent) if images else None
 
 
 def check(listed: pd.DataFrame, packed: Packed, sources: Sources) -> None:

@@ -42,7 +42,7 @@ def shown(text: str, decimals: int = LEAST, *, exact: int | None = None, padded:
     size = abs(value)
     if size == 0:
         return f"{size:.{decimals}f}" if padded else "0"
-    if size < Decimal("0.01"):
+    if size < Decimal("0.001" if padded else "0.01"):
         places = SIGNIFICANT - 1 - value.adjusted()
     else:
         places = max(1, decimals - max(0, value.adjusted()))

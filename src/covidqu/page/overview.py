@@ -18,14 +18,14 @@ from covidqu.report.comparison import records, tallies
 from covidqu.report.core.kinds import Unit
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.verdict import WORDS, rounded
+from covidqu.report.core.verdict import REPRODUCED, WORDS, rounded
 from covidqu.report.systems.overview import HEADLINES
 
 
 def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
     """Values of the template; what was not built is None."""
     built, leaders = _headlines(sources), leaderboard.lines(sources)
-    trained = [run for run in runs if run.card]
+    trained, verdicts = [run for run in runs if run.card], _by_paper(sources)
     reduced_runs = {run.name for run in trained if run.changed}
     places = {label: name for label, (name, _, _) in HEADLINES.items()}
     return {
@@ -43,8 +43,8 @@ def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
         "links": {label: f"{_page_of(name)}#{name.replace('/', '-')}" for label, name in places.items()},
         "chart": charts.embedded(charts.headlines(_points(built))) if built else None,
         "confidence": f"{100 * sources.params.evaluate.bootstrap.confidence:g}",
-        "verdicts": _by_paper(sources),
-        "words": WORDS,
+        "verdicts": verdicts,
+        "words": [w for w in WORDS if w == REPRODUCED or any(item["counts"][w] for item in verdicts)],
         "runs": by_system(runs),
         "trained": len(trained),
         "run_count": len(runs),

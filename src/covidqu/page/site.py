@@ -21,6 +21,7 @@ from covidqu.page.built import BuiltFigure, figures, notes, table, tables
 from covidqu.page.citations import references
 from covidqu.page.folder import replacing_folder
 from covidqu.page.numbers import number, percent, printed
+from covidqu.page.public import Public, figure_kinds
 from covidqu.page.runs import RunState, by_system, reduced, states
 from covidqu.report.core.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.core.sources import Sources
@@ -33,14 +34,16 @@ WITH_OURS = (
 ELSEWHERE = ("common/overview", "common/data", "common/leakage", *OF_OURS)  # what has a place on another page
 
 
-def page(params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None) -> None:
-    """Write the site to `out`; `settings`: the parameter files, kept beside it.
+def page(
+    params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None, *, public: bool = False
+) -> None:
+    """Write the site to `out`; `settings`: the parameter files, kept beside it; `public`: without patients' images.
 
     ValueError where the results folder has no tables, or `out` holds something that is not a report.
     """
     if not (results / "tables").is_dir():
         raise ValueError(f"{results}/tables: no such folder; run the pipeline first")
-    sources = Sources(params, data, results)
+    sources = (Public if public else Sources)(params, data, results)
     with replacing_folder(out) as part:
         _keep(sources, part, settings or [])
         _assets(part)
@@ -49,9 +52,9 @@ def page(params: Params, data: Path, results: Path, out: Path, settings: list[Pa
 
 def _keep(sources: Sources, out: Path, settings: list[Path]) -> None:
     """Copies of what the pages link to: tables, figures, the comparison, the settings."""
-    for folder, kinds in (("tables", ("*.csv",)), ("figures", ("*.svg", "*.png"))):
+    for folder, kinds in (("tables", ("csv",)), ("figures", figure_kinds(sources))):
         for kind in kinds:
-            for file in sorted((sources.results / folder).rglob(kind)):
+            for file in sorted((sources.results / folder).rglob(f"*.{kind}")):
                 target = out / folder / file.relative_to(sources.results / folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
