@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from synthetic_runs import settings
 
-from covidqu.page.numbers import shown
+from covidqu.page.numbers import printed, shown, supported
 from covidqu.report.comparison import tallies
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Status
@@ -138,3 +138,29 @@ def test_verdicts_are_counted_by_kind():
 )
 def test_shown(text: str, words: str):
     assert shown(text) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "decimals"),
+    [
+        ("0.715767", "0.698", "0.733", 3),
+        ("0.9442", "0.9418", "0.9464", 4),
+        ("0.44", "0.31", "0.64", 3),
+        ("5.8", "4.6", "6.9", 1),
+        ("57.69", "55.1", "75.2", 0),
+        ("0.0", "0.0", "0.0", None),
+        ("0.5", "", "", None),
+    ],
+)
+def test_an_interval_decides_on_decimals(value: str, low: str, high: str, decimals: int | None):
+    assert supported(value, low, high) == decimals
+
+
+def test_measurements_keep_their_zeros():
+    assert [shown(text, padded=True) for text in ("1.0", "0.0", "0.0105")] == ["1.000", "0.000", "0.010"]
+    assert shown("1.0") == "1.0", "a setting has the digits that it was given"
+    assert shown("0.5", exact=2) == "0.50"
+
+
+def test_whole_numbers_are_grouped_wherever_they_stand():
+    assert ">1,864<" in printed("1864") and printed("2022", "Year") == "2022"

@@ -102,7 +102,7 @@ STEPS: dict[str, tuple[Handler, str, tuple[str, ...], tuple[str, ...], tuple[str
     ),
     "crate": (commands.crate, "describe results as an RO-Crate, or copy them into one", (), ("results",), ("out",)),
     "claim": (commands.claim, "the CLAIM checklist for this repository", (), ("out",), ()),
-    "page": (commands.page, "the report as a static site", (), ("data", "results", "out"), ()),
+    "page": (commands.page, "the report as a static site", (), ("data", "results", "out"), ("public",)),
     "check": (
         commands.check,
         "make committed tables and figures again from their scores; docs/checks.md",
@@ -131,6 +131,7 @@ SEVERAL: dict[tuple[str, str], dict[str, Any]] = {  # arguments that may be give
     ("figures", "names"): {"nargs": "*", "metavar": "NAME"},
     ("check", "results"): {"action": "append"},
     ("check", "fix"): {"action": "store_true", "help": "put what was made again in the place of what is there"},
+    ("page", "public"): {"action": "store_true", "help": "without any image of a patient, so that it may be published"},
     ("params", "run"): {"nargs": "?", "metavar": "RUN"},
 }
 

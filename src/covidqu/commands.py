@@ -192,7 +192,9 @@ def claim(a: argparse.Namespace, p: Params) -> object:
 def page(a: argparse.Namespace, p: Params) -> object:
     from covidqu.page.site import page as step
 
-    return step(p, a.data, a.results, a.out, parameter_files(a.params))
+    step(p, a.data, a.results, a.out, parameter_files(a.params), public=a.public)
+    print(a.out / "index.html")
+    return None
 
 
 def check(a: argparse.Namespace, p: Params) -> object:
