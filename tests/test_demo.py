@@ -36,6 +36,7 @@ BLANK, MEAN_MAP = 0.1, 0.03  # margins of Dice above these masks
 AUC, FELL = 0.6, 0.98  # of COVID-19 against the rest; best training loss as a share of the first
 MEASURED = ("measured_paper", "measured_correct", "n", "ci_low", "ci_high", "run", "split", "seeds", "note")
 MEASURED += ("sd", "protocol_paper", "protocol_correct", "status", "reason", "deviations", "verdict", "why")
+MEASURED += ("kind", "unit")  # an undefined value may have neither
 FACTS = ("system", "config", "params_hash", "data_hash", "train_images", "val_images", "parameters", "epochs_run")
 IMAGE = ("row", "id", "subset", "label", "name", "near_duplicate", "n_px", "lung_area_px", "class_target")
 
