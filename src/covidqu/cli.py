@@ -15,7 +15,7 @@ from covidqu import commands as c
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
-    "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.readme),
+    "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
     "Look": (c.systems, c.params),
     "Check": (c.check, c.claim),
 }

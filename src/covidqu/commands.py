@@ -6,7 +6,7 @@ its module: `imports.step_modules` reads it here.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from typer import Argument, Option
 
@@ -58,7 +58,7 @@ def refuse_unlisted(p: "Params", dvc_yaml: Path = Path("dvc.yaml")) -> None:
 Out = Annotated[Path, Option(help="file or folder to write")]
 Data = Annotated[Path, Option(help="folder of the data: packed/, audit/, roi/, split.parquet")]
 Results = Annotated[Path, Option(help="folder of the results: runs/, tables/, figures/")]
-SomeData = Annotated[Path | None, Option(help="folder of the data")]
+SomeData = Annotated[Path | None, Option(help="folder of the data; without it that of the settings")]
 SomeResults = Annotated[Path | None, Option(help="folder of the results; without it that of the settings")]
 Packed = Annotated[Path, Option(help="folder that `pack` wrote")]
 Split = Annotated[Path, Option(help="file that `split` wrote")]
@@ -249,6 +249,22 @@ def page(s: Settings, data: Data, results: Results, out: Out) -> object:
     return step(s.params, data, results, out, s.files)
 
 
+def export(
+    s: Settings,
+    kind: Annotated[Literal["table", "figure"], Argument(help="what it is")],
+    name: Annotated[str, Argument(help="its name, such as unet-roi/table-4 or common/cost")],
+    out: Annotated[Path, Option(help="file to write: .tex, .md or .csv; of a figure .pdf")],
+    width: Annotated[Literal["3.5", "7"] | None, Option(help="of a figure, in inches; 7 without it")] = None,
+    results: SomeResults = None,
+    data: SomeData = None,
+) -> object:
+    """One table or figure for a manuscript."""
+    from covidqu.report.export import export as step
+
+    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
+    return step(kind, name, s.params, *places, out, float(width) if width else None)
+
+
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
     """Put the measured overview into a Markdown file."""
     from covidqu.report.readme import readme as step
@@ -281,7 +297,7 @@ def params(
 def check(
     s: Settings,
     results: Annotated[list[Path] | None, Option(help="folder to check; repeat for several; none: all")] = None,
-    data: SomeData = None,
+    data: Annotated[Path | None, Option(help="folder of the data; without it what needs data is skipped")] = None,
     fix: Annotated[bool, Option("--fix", help="put what was made again in the place of what is there")] = False,
 ) -> object:
     """Make committed tables and figures again from their scores; docs/checks.md."""
