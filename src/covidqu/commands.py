@@ -246,7 +246,8 @@ def page(s: Settings, data: Data, results: Results, out: Out) -> object:
     """The report as a static site."""
     from covidqu.page.site import page as step
 
-    return step(s.params, data, results, out, s.files)
+    step(s.params, data, results, out, s.files)
+    return print(out / "index.html")
 
 
 def export(
