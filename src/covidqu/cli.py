@@ -3,7 +3,6 @@
 import inspect
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows th
     "Look": (c.systems, c.params),
     "Check": (c.check, c.claim),
 }
+Parsed = tuple[str, Callable[[], object]]
 Files = Annotated[
     list[Path] | None,
     typer.Option(
@@ -45,26 +45,17 @@ def _before(
 
 
 def _parser(function: Callable[..., object]) -> Callable[..., object]:
-    """What parses a command's words into a call of `_run`: the function's own options, and --params."""
+    """What parses a command's words, the function's own options and --params, into its name and a call."""
 
-    def parsed(context: typer.Context, params: list[Path] | None = None, **given: Any) -> Callable[[], int]:
-        return partial(_run, function, [*context.obj, *(params or [])], given)
+    def parsed(context: typer.Context, params: list[Path] | None = None, **given: Any) -> Parsed:
+        files = [*context.obj, *(params or [])]
+        return function.__name__, lambda: function(c.settings(files), **given)
 
     context, files = (inspect.signature(_before).parameters[name] for name in ("context", "params"))
     _, *own = inspect.signature(function).parameters.values()
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, files)]
     parsed.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]
     return parsed
-
-
-def _run(function: Callable[..., object], files: list[Path], given: dict[str, Any]) -> int:
-    """The status of a step; faults of input end with one clear message and 2."""
-    try:
-        result = function(c.settings(files), **given)
-    except (ValueError, OSError) as error:
-        print(f"covidqu {function.__name__}: {error}", file=sys.stderr)
-        return 2
-    return result if isinstance(result, int) else 0
 
 
 app = typer.Typer(callback=_before)
@@ -75,11 +66,18 @@ for group, functions in GROUPS.items():
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step. Faults of input end with one clear message and status 2; `check` has 1 and 3 of its own."""
-    words = sys.argv[1:] if arguments is None else arguments
+    words, name = sys.argv[1:] if arguments is None else arguments, ""
     try:
-        call = get_command(app).main(words or ["--help"], prog_name="covidqu", standalone_mode=False)
+        parsed = get_command(app).main(words or ["--help"], prog_name="covidqu", standalone_mode=False)
+        if not isinstance(parsed, tuple):  # help or version
+            return parsed or 0
+        name, call = parsed
+        result = call()
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         print(f"{context.command_path if context else 'covidqu'}: {error.format_message()}", file=sys.stderr)
         return 2
-    return call() if callable(call) else call or 0
+    except (ValueError, OSError) as error:
+        print(f"covidqu {name}: {error}", file=sys.stderr)
+        return 2
+    return result if isinstance(result, int) else 0

@@ -68,8 +68,7 @@ Predictions = Annotated[Path, Option(help="file that `predict` wrote")]
 Sheet = Annotated[Path, Option(help="picture to write: some of the masks")]
 Run = Annotated[str, Argument(help="run, as in `covidqu systems`")]
 Masks = Annotated[str, Argument(help="source of lung masks, as under `roi` in the settings")]
-Tables = Annotated[list[str] | None, Argument(help="tables, such as unet-roi/table-4; none: all")]
-Figures = Annotated[list[str] | None, Argument(help="figures, such as common/cost; none: all")]
+Names = Annotated[list[str] | None, Argument(help="names, such as unet-roi/table-4 or common/cost; none: all")]
 
 
 def source(s: Settings, out: Out) -> object:
@@ -205,14 +204,14 @@ def cost(s: Settings, out: Out) -> object:
     return step(s.params, out)
 
 
-def tables(s: Settings, data: Data, results: Results, out: Out, names: Tables = None) -> object:
+def tables(s: Settings, data: Data, results: Results, out: Out, names: Names = None) -> object:
     """Tables, printed beside measured: all of them, or those named."""
     from covidqu.report.tables import tables as step
 
     return step(names or [], s.params, data, results, out)
 
 
-def figures(s: Settings, data: Data, results: Results, out: Out, names: Figures = None) -> object:
+def figures(s: Settings, data: Data, results: Results, out: Out, names: Names = None) -> object:
     """Figures: all of them, or those named."""
     from covidqu.report.figures import figures as step
 
