@@ -1,6 +1,7 @@
 # The pipeline at a glance. Settings: params.yaml (+ overlays); the same steps for DVC: dvc.yaml.
 #   snakemake --cores 8                                                the whole pipeline
 #   snakemake --cores 2 --configfile workflow/overlays/demo.yaml      synthetic phantoms, minutes
+#   snakemake --cores 8 --profile profiles/quiet                       without a block of lines per job
 from snakemake.utils import min_version
 
 min_version("9.8")
@@ -56,6 +57,9 @@ rule all:
 onsuccess:
     if not OVERLAYS:  # DVC knows params.yaml only
         shell("{sys.executable} workflow/sync.py after-snakemake")
+    page = f"{R}/report/index.html"
+    if set(workflow.dag_settings.targets) <= {"all", page}:  # else it may be an older one
+        print(f"Report: {os.path.abspath(page)}", file=sys.stderr)
     print(
         f"Tables: {R}/tables  Figures: {R}/figures  Comparison: {R}/comparison.csv",
         file=sys.stderr,

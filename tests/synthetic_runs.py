@@ -171,6 +171,7 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
     pairs = {"a": [0, 0], "b": [1, 16], "split_a": ["Train", "Train"], "split_b": ["Train", "Test"]}
     pairs |= {"exact": [False, True], "across_splits": [False, True], "mirrored": [True, False]}
     pairs |= {"aligned_correlation": [0.95, 1.0], "lung_dice": [1.0, 1.0], "infection_dice": [12 / 13, 1.0]}
+    pairs |= {f"id_{side}": index["id"].to_numpy()[pairs[side]] for side in "ab"}
     both = {"subset_a": "infection", "subset_b": "infection", "label_conflict": False}
     pd.DataFrame(pairs).assign(**both).to_parquet(data / "audit" / "duplicates.parquet")
     counts = {"infection": {"Train": {"Normal": 3}}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import t, wilcoxon
 from synthetic_runs import cell, settings
 
 from covidqu.config.params import Params
@@ -15,7 +15,18 @@ from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.systems import ablations
-from covidqu.report.systems.ablations import ACCURACY, DICE, FALSE_INFECTION, LUNG, WITH, WITHOUT, P
+from covidqu.report.systems.ablations import (
+    ACCURACY,
+    BEYOND,
+    DICE,
+    FALSE_INFECTION,
+    LUNG,
+    NOISE,
+    SPREAD,
+    WITH,
+    WITHOUT,
+    P,
+)
 from covidqu.report.tables import build
 
 NORMAL, PNEUMONIA = FALSE_INFECTION
@@ -53,9 +64,9 @@ FRAMES = {
 }
 
 
-def params_of(**changes: object) -> Params:
+def params_of(*more: str, **changes: object) -> Params:
     every = settings().ablations.values()
-    left_out = {run for pair in every for run in pair} - set(KEPT)
+    left_out = {run for pair in every for run in pair} - {*KEPT, *more}
     return settings(runs=dict.fromkeys(left_out), **changes)
 
 
@@ -109,7 +120,7 @@ def test_the_sign_turns_with_the_pair(results: Path) -> None:
 
 def test_what_a_pair_does_not_have(results: Path) -> None:
     built = build(Sources(params_of(), results, results), "common/ablations")
-    assert {c.row for c in built.cells} == {GATE, HEADS, FLIP}
+    assert {c.row for c in built.cells} == {GATE, HEADS, FLIP, NOISE}
     assert cell(built, HEADS, DICE).measured_correct == pytest.approx(-0.25 / 3)
     assert cell(built, HEADS, LUNG).words == "no such output: run reference-one-task has no lung mask"
     assert (
@@ -124,11 +135,52 @@ def test_a_run_that_was_not_validated_is_not_run(results: Path, tmp_path: Path) 
     params = params_of()
     sources = Sources(params, results, results)
     built, reason = build(sources, "common/ablations"), "not run: run reference-no-gate has no validation.parquet"
-    assert {cell(built, GATE, c).words for c in (WITHOUT, DICE, P, *FALSE_INFECTION, LUNG, ACCURACY)} == {reason}
+    assert {cell(built, GATE, c).words for c in (WITHOUT, DICE, P, BEYOND, *FALSE_INFECTION, LUNG, ACCURACY)} == {
+        reason
+    }
     assert cell(built, GATE, WITH).measured_correct == pytest.approx(2.3 / 3)
     assert sources.validation("reference-no-gate") is None and sources.why_no_validation("reference") is None
     with pytest.raises(ValueError, match=r"reference-no-gate: run .* has no validation.parquet; run its `validate` st"):
         figure(Sources(params, results, results), "common/ablations", tmp_path / "f.svg")
+
+
+def with_seeds(results: Path, values: dict[str, list[float]]) -> Sources:
+    """The runs of `results`, and others with these Dice values of the three infected images."""
+    params = params_of(*(run for run in values if "seed" in run))
+    for run, dice in values.items():
+        folder = results / "runs" / run
+        folder.mkdir(exist_ok=True)
+        frame(dice, [0] * 4, 9000, 7, tasks=params.run(run).tasks).to_parquet(folder / "validation.parquet")
+        (folder / "card.json").write_text(json.dumps({"config": params.run(run).model_dump(mode="json")}))
+    return Sources(params, results, results)
+
+
+def test_a_part_must_do_more_than_seeds(results: Path) -> None:
+    """Means over three images: 2.3 / 3 (reference), 2.1 / 3 and 2.5 / 3: SD 0.2 / 3, t of two degrees of freedom."""
+    sources = with_seeds(results, {"reference-seed1": [0.8, 0.8, 0.5], "reference-seed2": [1.0, 1.0, 0.5]})
+    built = build(sources, "common/ablations")
+    reach = t.ppf(0.975, 2) * 2**0.5 * 0.2 / 3
+    found = cell(built, NOISE, SPREAD)
+    assert (found.measured_correct, found.seeds) == (pytest.approx(0.2 / 3), 3)
+    assert found.note.endswith(f"two trainings differ by up to {reach:.3f} in 95 of 100 cases")
+    assert cell(built, GATE, DICE).measured_correct < reach and cell(built, GATE, BEYOND).measured_correct == "no"
+    assert cell(built, FLIP, BEYOND).note == "the same weights: no training stands between"
+    assert cell(built, "chance of training, seed 1", BEYOND).words == "not applicable: another seed, no part"
+
+
+def test_seeds_that_agree_tell_a_part_from_chance(results: Path) -> None:
+    """The gate's difference of 0.25 is also 0 in many resamples of its three images: 0.5, 0, 0.25."""
+    same = {f"reference-seed{seed}": [1.0, 0.8, 0.5] for seed in (1, 2)}
+    assert cell(build(with_seeds(results, same), "common/ablations"), GATE, BEYOND).measured_correct == "no"
+    worse = same | {"reference-no-gate": [0.5, 0.25, 0.25]}
+    assert cell(build(with_seeds(results, worse), "common/ablations"), GATE, BEYOND).measured_correct == "yes"
+
+
+def test_two_seeds_are_too_few(results: Path) -> None:
+    built = build(with_seeds(results, {"reference-seed1": [0.8, 0.8, 0.5]}), "common/ablations")
+    assert cell(built, NOISE, SPREAD).note == "2 trainings of reference; too few seeds to tell"
+    assert cell(built, GATE, BEYOND).words == "undefined: too few seeds to tell (2 trainings of reference)"
+    assert cell(built, NOISE, SPREAD).measured_correct == pytest.approx(0.2 / 3 / 2**0.5)
 
 
 def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ def test_what_the_printed_dice_of_empty_masks_implies(sources: Sources) -> None:
     blank = cell(built, "Normal: printed I.Dice", "blank predictions, share")
     assert (blank.published, blank.measured_correct) == (0.0, pytest.approx((painted == 0).mean()))
     assert "0.0034 or more" in blank.note
+    soft = cell(built, "Normal: printed I.Dice", "I.Dice of soft masks")
+    sums = s.loc[s["label"] == "Normal", "infection_soft_prediction"]
+    assert (soft.published, soft.measured_correct) == (0.0001, pytest.approx((1 / (sums + 1)).mean()))
+    assert soft.note == f"{(painted == 0).mean():.1%} of these images are blank once thresholded"
 
 
 def test_regions_of_interest_are_paired(sources: Sources) -> None:

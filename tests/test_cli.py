@@ -1,6 +1,9 @@
 """The command line: light where it can be, plain in its errors."""
 
+import inspect
 import os
+import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +12,9 @@ import pytest
 import yaml
 from parameters import text
 
-from covidqu.cli import STEPS, main, parser
+from covidqu import commands
+from covidqu.cli import GROUPS, main
+from covidqu.imports import step_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "segmentation_models_pytorch", "lightning_fabric", "matplotlib", "albumentations", "kaggle")
@@ -25,8 +30,11 @@ def imported(code: str) -> set[str]:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    found = imported("from covidqu.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
-    assert not found & {*HEAVY, "pandas", "numpy", "cv2"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = imported("from covidqu.cli import main\nassert main(['--help']) == 0")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "typer" in found and not found & {*HEAVY, "pandas", "numpy", "cv2", "pydantic", "yaml"}
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1, "seconds, whatever else runs"
 
 
 def test_data_steps_and_scores_do_without_torch(phantom_archive: Path, tmp_path: Path) -> None:
@@ -43,10 +51,66 @@ import covidqu.evaluate.scores, covidqu.report.tables, covidqu.report.comparison
     assert not imported(code) & {"torch", "lightning_fabric", "segmentation_models_pytorch"}
 
 
-def test_every_step_has_its_name_everywhere() -> None:
-    for name, (handler, *_) in STEPS.items():
-        assert handler.__name__ == name
-    assert parser().parse_args(["check", "--results", "a", "--data", "b"]).step == "check"
+def test_help_shows_every_command_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == main([]) == 0
+    text = capsys.readouterr().out
+    names = [function.__name__ for functions in GROUPS.values() for function in functions]
+    shown = re.findall(r"^│ ([a-z_]+) {2,}\S|^╭─ (\w+) ─", text, re.MULTILINE)
+    wanted = [word for group, functions in GROUPS.items() for word in (group, *(f.__name__ for f in functions))]
+    assert [command or group for command, group in shown] == ["Options", *wanted] * 2
+    assert step_modules().keys() | {"params"} == set(names) and len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", [function.__name__ for functions in GROUPS.values() for function in functions])
+def test_every_option_has_a_help_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, *own = inspect.signature(getattr(commands, name)).parameters.values()
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    for parameter in own:
+        (about,) = parameter.annotation.__metadata__
+        assert about.help and about.help.split()[0] in text, parameter.name
+        assert parameter.name in text
+    assert "--params" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tabels"], "covidqu: No such command 'tabels'. Did you mean 'tables'?"),
+        (["check", "--reslts", "a"], "covidqu check: No such option: --reslts (Possible options: --results)"),
+        (["pack", "--out", "a"], "covidqu pack: Missing option '--archive'."),
+        (["--params"], "covidqu: Option '--params' requires an argument."),
+    ],
+)
+def test_a_wrong_word_is_one_line_that_names_the_nearest(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"{message}\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_parameter_files_stand_before_or_after_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [ROOT / "params.yaml", tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    for file in files[1:]:
+        file.write_text(f"report: {{title: {file.stem}}}\n")
+    one, two, three = (["--params", str(file)] for file in files)
+    for words in ([*one, *two, *three, "params"], [*one, *two, "params", *three], ["params", *one, *two, *three]):
+        assert main(words) == 0
+        assert yaml.safe_load(capsys.readouterr().out)["report"]["title"] == "second"
+    assert main([*one, "params", f"--params={files[1]}"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["report"]["title"] == "first"
+
+
+def test_completion_knows_the_commands() -> None:
+    words = {"_COVIDQU_COMPLETE": "complete_bash", "COMP_WORDS": "covidqu tab", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "covidqu"], env=os.environ | words, capture_output=True, text=True,
+                          check=False, cwd=ROOT)  # fmt: skip
+    assert done.stdout.split() == ["tables"]
 
 
 def test_a_fault_is_one_message_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +121,8 @@ def test_a_fault_is_one_message_and_status_2(tmp_path: Path, capsys: pytest.Capt
     message = capsys.readouterr().err
     assert "runs.unetpp-b3.epoch: unknown key" in message
     assert "Traceback" not in message
-    options = [word for o in STEPS["train"][3] for word in (f"--{o}", "nowhere")]
+    _, _, *options = inspect.signature(commands.train).parameters
+    options = [word for name in options for word in (f"--{name}", "nowhere")]
     assert main(["--params", str(ROOT / "params.yaml"), "train", "nope", *options]) == 2
     assert "run 'nope' is not in params.yaml; runs are: swin-dual-lung" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from confidenceinterval.delong import delong_roc_variance
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from covidqu.evaluate.comparisons import auc_covariance, delong, holm, mcnemar, wilcoxon
+from covidqu.evaluate.comparisons import FLIPS, auc_covariance, delong, holm, mcnemar, sign_flip, wilcoxon
 
 
 def scores(seed: int, n: int = 400, decimals: int = 9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,6 +53,22 @@ def test_delong_agrees_with_a_paired_bootstrap() -> None:
     assert (low, high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])), abs=0.15 * (high - low))
     assert found.p == pytest.approx(2 * stats.norm.sf(value / found.error))
     assert delong(a, a, positive).p == 1.0
+
+
+def test_sign_flips_by_hand_and_against_scipy() -> None:
+    """Of (1, 2, 3) two of eight choices of signs reach the sum 6."""
+    assert sign_flip(np.array([1.0, 2, 3]), np.zeros(3), seed=0) == pytest.approx(0.25, abs=0.015)
+    a = np.random.default_rng(0).normal(0.02, 0.1, 200)
+    wanted = stats.permutation_test(
+        (a,), np.mean, permutation_type="samples", vectorized=True, n_resamples=20_000, rng=np.random.default_rng(1)
+    )
+    assert sign_flip(a, np.zeros(200), seed=0) == pytest.approx(wanted.pvalue, abs=0.01)
+    assert sign_flip(np.ones(60), np.zeros(60), seed=0) == pytest.approx(1 / (FLIPS + 1))
+    assert sign_flip(a, a, seed=0) == 1.0
+    tied = np.array([0.1, 0.2, 0.3])  # 0.1 + 0.2 + 0.3 in another order is another number
+    assert sign_flip(tied, np.zeros(3), seed=0) == sign_flip(10 * tied, np.zeros(3), seed=0)
+    with pytest.raises(ValueError, match="3 and 2 images are not paired"):
+        sign_flip(np.zeros(3), np.zeros(2), seed=0)
 
 
 def test_mcnemar_is_exact_for_few_and_corrected_for_many() -> None:

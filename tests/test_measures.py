@@ -360,3 +360,28 @@ def test_difference_says_why_it_is_empty(
     assert not found.measured
     assert found.status == ("not run" if "absent" in pair else "undefined")
     assert message in found.note
+
+
+def test_each_value_has_the_interval_of_its_own_statistic(sources: Sources) -> None:
+    scores, config = sources.scores("net"), EVALUATE.bootstrap
+    both = cell(sources, "row", "c", "net", "infection", "dice", paper="img_all_e1", correct="img_covid")
+    for protocol, found in (
+        ("img_all_e1", (both.measured_paper, both.paper_low, both.paper_high)),
+        ("img_covid", (both.measured_correct, both.ci_low, both.ci_high)),
+    ):
+        values = protocols.per_image(protocol, scores, "infection")["dice"].to_numpy()
+        assert found == bootstrap_mean(values, config)
+    blank = cell(sources, "row", "c", "net", "infection", "dice", paper="img_all_e1", label="Normal", scale=100.0)
+    share = 100 * np.mean(scores.loc[scores["label"] == "Normal", "infection_fp"] == 0)
+    assert blank.measured_paper == pytest.approx(share) and blank.paper_low < share < blank.paper_high
+    batches = cell(sources, "row", "c", "net", "infection", "dice", paper="batch8_seq", correct="pooled_all")
+    rows = protocols.per_batch(scores, "infection", 8)["dice"].to_numpy()
+    assert batches.measured_paper == pytest.approx(rows.mean())
+    assert rows.min() < batches.paper_low < rows.mean() < batches.paper_high < rows.max()
+    assert (batches.paper_low, batches.paper_high) != (batches.ci_low, batches.ci_high)
+    ranked = class_cell(sources, "row", "c", "net", "auc", paper="class_ranking")
+    assert (ranked.paper_low, ranked.paper_high) == (ranked.ci_low, ranked.ci_high) != (None, None)
+    mean = over_seeds(
+        sources, "net", lambda run: cell(sources, "row", "c", run, "infection", "dice", paper="img_all_e1")
+    )
+    assert mean.seeds == 3 and (mean.paper_low, mean.paper_high) == (None, None)

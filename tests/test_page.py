@@ -12,18 +12,22 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browser import Open, scrolls_sideways
 from playwright.sync_api import Page, expect
+from pypdf import PdfReader
 from synthetic_runs import ROOT, settings, write_architectures, write_baselines, write_data, write_explained, write_run
 
+from covidqu.cli import main
 from covidqu.config.params import Params
-from covidqu.page import audit
+from covidqu.page import audit, curves
 from covidqu.page import site as site_module
 from covidqu.page.built import table
 from covidqu.page.pages import pages
 from covidqu.page.site import page
 from covidqu.report.comparison import comparison
 from covidqu.report.core.cells import write
+from covidqu.report.core.runs import HEADLINES
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.tables import build
@@ -45,6 +49,10 @@ TABLES += (
     "audit/000-false-infection",
 )
 FILES = [item.file for group in pages().values() for item in group]
+AXE = {
+    "preload": False,
+    "resultTypes": ["violations"],
+}  # a page that was opened as a file may not read its styles again
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 Made = tuple[Params, Path, Path]
 
@@ -143,7 +151,7 @@ def test_page_is_whole_and_local(report: Path, file: str):
             continue
         target = report / unquote(parts.path) if parts.path else report / file
         assert target.is_file(), f"{file} names {link}, which is not there"
-        if parts.fragment and target.suffix == ".html":
+        if parts.fragment and target.suffix == ".html" and not parts.fragment.startswith("case="):
             assert unquote(parts.fragment) in read(target).ids, f"{file}: no place {link}"
 
 
@@ -376,3 +384,98 @@ def test_dark_mode_reaches_page_and_charts(report: Path, opened: Open):
     light, dark = colours(dark=False), colours(dark=True)
     assert light[0] > 3 * 200 > 3 * 60 > dark[0]
     assert light[1] != dark[1]
+
+
+def test_overview_opens_with_the_systems_and_names_the_papers(report: Path, opened: Open):
+    text = (report / "index.html").read_text()
+    assert text.index('id="leaderboard"') < text.index('id="papers"') < text.index('id="headlines"')
+    assert "No full-size run yet" not in text, "five of the six runs are full ones"
+    view = opened(report / "index.html")
+    ours = view.locator("table.leaders tr.ours").bounding_box()
+    assert ours and ours["y"] + ours["height"] <= 900, "ours is seen without scrolling"
+    assert "Normal" in view.locator("table.leaders thead").inner_text()
+    assert "other pneumonia" in view.locator("table.leaders thead").inner_text()
+    for system, title in (
+        ("recon-mtl", "Multi-task Deep Learning Based CT Imaging Analysis"),
+        ("swin-dual", "Practice 3"),
+    ):
+        assert title in text and title in (report / f"paper-{system}.html").read_text()
+
+
+def test_what_was_reduced_is_a_badge_with_a_link(report: Path):
+    for file in ("index.html", "paper-unetpp-b3.html", "statistics.html"):
+        text = (report / file).read_text()
+        assert 'class="badge reduced" href="provenance.html#deviations"' in text
+        assert "instead of" not in text, "settings stand on Provenance alone"
+
+
+def test_a_remark_stands_once_on_its_page(report: Path):
+    text = (report / "statistics.html").read_text()
+    remarks = re.findall(r'<li id="note-\d+">(.*?)</li>', text, re.DOTALL)
+    assert remarks and len(set(remarks)) == len(remarks)
+    assert all(text.count(remark) == 1 for remark in remarks)
+
+
+def test_the_chart_has_room_on_a_phone(report: Path, opened: Open):
+    view = opened(report / "index.html", width=390, height=844)
+    plot = view.locator("#headline-chart svg .mark-group.role-frame .background").first
+    expect(plot).to_be_attached()
+    assert plot.bounding_box()["width"] > 100
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious(report: Path, opened: Open, width: int, dark: bool):
+    found = {}
+    some = ("index.html", "cases.html", "paper-unetpp-b3.html")  # one page of a kind; light and dark, wide and narrow
+    for file in FILES if (width == 1280) is not dark else some:
+        view = opened(report / file, width=width, dark=dark)
+        if view.locator("figure.chart").count():
+            expect(view.locator("figure.chart svg.marks").first).to_be_visible()
+        violations = Axe().run(view, options=AXE).response["violations"]
+        for fault in violations:
+            if fault["impact"] in ("serious", "critical"):
+                found[f"{file}: {fault['id']}"] = [node["html"][:200] for node in fault["nodes"][:3]]
+        view.context.close()
+    assert not found
+
+
+@pytest.mark.parametrize(("file", "last"), [("index.html", "Images"), ("statistics.html", "Run and remark")])
+def test_paper_holds_whole_tables_with_their_headers(report: Path, opened: Open, tmp_path: Path, file: str, last: str):
+    view = opened(report / file)
+    view.emulate_media(media="print")
+    wide = view.locator("table").evaluate_all(
+        "all => all.filter(t => t.checkVisibility() && t.getBoundingClientRect().right > innerWidth).length"
+    )
+    assert not wide
+    view.locator("table").evaluate_all("all => all.forEach(t => t.closest('details')?.setAttribute('open', ''))")
+    view.pdf(path=tmp_path / "printed.pdf", prefer_css_page_size=True)
+    sheets = [" ".join(sheet.extract_text().split()) for sheet in PdfReader(tmp_path / "printed.pdf").pages]
+    assert sum(last in sheet for sheet in sheets) >= 1
+    long = [sheet for sheet in sheets if "Ours, correct protocol" in sheet or f" {last}" in sheet]
+    assert len(long) >= 2, "a header stands on every sheet that its table goes on to"
+
+
+def test_runs_that_are_shown_first_have_colours_of_their_own(report: Path, opened: Open):
+    view = opened(report / "curves.html")
+    lines = view.locator("#curves-chart .mark-line path")
+    chosen = view.locator("input[name=run]:checked").count()
+    expect(lines).to_have_count(2 * chosen)
+    strokes = lines.evaluate_all("all => all.map(path => path.getAttribute('stroke'))")
+    assert len(set(strokes)) == chosen > 3
+    assert len(set(curves.PALETTE)) >= len(HEADLINES) - 1, "one of the headline runs takes the weights of another"
+
+
+def test_a_public_site_has_no_image_of_a_patient(made: Made, tmp_path: Path):
+    params, data, results = made
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    (folder / "figures/swin-dual/figure-9.png").write_bytes(b"an X-ray with outlines")
+    page(params, data, folder, tmp_path / "site", public=True)
+    kept = {path.suffix for path in (tmp_path / "site").rglob("*") if path.is_file()}
+    assert kept == {".html", ".css", ".js", ".svg", ".csv", ".yaml"}
+    assert "The X-rays are not here" in (tmp_path / "site/cases.html").read_text()
+    assert "figure-9-picture" not in " ".join(read(tmp_path / "site/paper-swin-dual.html").resources)
+    arguments = ["page", "--public", "--data", str(data), "--results", str(folder), "--out", str(tmp_path / "other")]
+    assert main(["--params", str(ROOT / "params.yaml"), *arguments]) == 0, "the documented command"
+    assert (tmp_path / "other/index.html").is_file() and not list((tmp_path / "other").rglob("*.webp"))

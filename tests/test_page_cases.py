@@ -17,7 +17,7 @@ from skimage.draw import polygon2mask
 from covidqu.config.params import Params
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate.predictions import open_predictions
-from covidqu.page import cases, contours
+from covidqu.page import cases, contours, pages
 from covidqu.report.core.sources import Sources
 
 A, B, BARE = RUNS
@@ -376,8 +376,10 @@ def test_run_without_predictions_says_so(html: Path, opened: Open) -> None:
     expect(page.locator(".panel path:not(.halo).truth-infection")).to_be_visible()
     expect(page.locator(".panel .found-infection")).to_have_count(0)
     assert re.fullmatch(r"[01]\.\d{3}", page.locator("#measures tbody td").nth(1).inner_text())
-    assert f"<dt>{BARE}</dt>" in html.read_text()
-    assert "<dt>unet-roi-lung</dt><dd>run unet-roi-lung has no scores.parquet" in html.read_text()
+    text = " ".join(html.read_text().split())
+    assert f"<dt>no outlines: predictions.npz is not here (step: predict)</dt><dd>{BARE}</dd>" in text
+    (reason,) = re.findall(r"<dt>(not in the explorer: has no scores.parquet[^<]*)</dt>", text)
+    assert "unet-roi-lung, " in text.split(reason)[1].split("</dd>")[0], "a reason is said once, with its runs"
 
 
 def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:
@@ -388,7 +390,10 @@ def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: P
             (tmp_path / "results" / "runs" / run / file).unlink(missing_ok=True)
     page = opened(render(params, tmp_path, tmp_path / "site"))
     expect(page.locator(".missing").first).to_contain_text("The X-rays are not here")
+    expect(page.locator(".missing").first).to_contain_text("so only scores are shown")
     matching(page, "17 of 17 images")
+    expect(page.locator(".thumb").first).to_contain_text("no X-ray here")
+    assert page.locator("[name=layer]:enabled").count() == 0
     page.locator(".thumb").first.click()
     expect(page.locator("#measures tbody tr")).to_have_count(7)
 
@@ -396,3 +401,68 @@ def test_clone_without_data(made: tuple[Params, Path], opened: Open, tmp_path: P
 def test_nothing_scored(made: tuple[Params, Path], opened: Open, tmp_path: Path) -> None:
     page = opened(render(made[0], tmp_path, tmp_path / "site"))
     expect(page.locator("main")).to_contain_text("there is nothing to explore")
+
+
+def test_back_closes_a_case(html: Path, opened: Open) -> None:
+    page = opened(html, "sort=wrong")
+    page.locator(".thumb").nth(2).click()
+    expect(page.locator("#position")).to_have_text("3 of 17")
+    name = page.locator("#case-name").inner_text()
+    page.go_back()
+    expect(page.locator("#detail")).to_be_hidden()
+    expect(page.locator(".thumb:focus .name")).to_have_text(name)
+    assert page.url.endswith("#sort=wrong")
+    page.locator(".thumb").nth(2).click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#position")).to_have_text("4 of 17")
+    page.keyboard.press("Escape")  # as Back does: no entry of the closed case stays
+    expect(page.locator("#detail")).to_be_hidden()
+    page.go_forward()
+    expect(page.locator("#position")).to_have_text("4 of 17")
+
+
+def test_images_are_two_stops_away(html: Path, opened: Open) -> None:
+    page = opened(html)
+    matching(page, "17 of 17 images")
+    page.locator("#to-images").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".thumb").first).to_be_focused()
+
+
+def test_a_blank_map_says_so(made: tuple[Params, Path], html: Path, opened: Open) -> None:
+    page = opened(html, "case=COVID-19/covid_4")
+    expect(page.locator(".panel")).to_have_count(2)
+    expect(page.locator(".panel small", has_text="Grad-CAM is zero")).to_have_count(0)
+    blank = base64.b64encode(bytes(4)).decode()
+    page.evaluate("text => loaded.get(`heat/${read('a')}/0`).maps.fill(text)", blank)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".panel[data-side=a] small", has_text="Grad-CAM is zero")).to_have_count(1)
+
+
+def test_layers_that_no_run_has_cannot_be_chosen(html: Path, opened: Open) -> None:
+    page = opened(html)
+    matching(page, "17 of 17 images")
+    expect(page.locator("[value=heat]")).to_be_enabled()
+    page.evaluate("() => { for (const one of index.runs) one.heat = null; offer(); }")
+    expect(page.locator("[value=heat]")).to_be_disabled()
+
+
+def test_a_case_repeats_no_settings(html: Path, opened: Open) -> None:
+    page = opened(html, "case=COVID-19/covid_4")
+    expect(page.locator(".panel")).to_have_count(2)
+    assert "instead of" not in page.locator("#detail").inner_text()
+    assert "256 x 256 pixels" in page.locator("#detail").inner_text()
+
+
+def test_explorer_opens_with_ours() -> None:
+    def shown(name: str, drawn: list[str]) -> cases.Shown:
+        return cases.Shown(name, "", ["infection"], drawn, None, [], "whole", False, "")
+
+    runs = [shown("swin-dual-infection", ["infection"]), shown("unetpp-b3", ["infection"])]
+    assert cases.start([*runs, shown("reference", ["infection"])])[0] == "reference"
+    assert cases.start([*runs, shown("reference", [])]) == ["swin-dual-infection", "unetpp-b3"]
+
+
+def test_an_image_leads_to_its_case() -> None:
+    assert pages.case_link("infection/Test/COVID-19/covid_4") == "cases.html#case=COVID-19/covid_4"
+    assert pages.case_link("infection/Train/COVID-19/covid_4") is None

@@ -13,13 +13,12 @@ from sklearn import metrics
 
 from covidqu.config.params import Params, check, merge, read
 from covidqu.report import catalogue
-from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.cells import Cell, Table, p_value
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003 import SETTINGS
 from covidqu.report.papers.paper_003_masks import BACKBONES, PRE, RUN
-from covidqu.report.papers.paper_003_pairs import p_value
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ["COVID-19"] * 14 + ["Non-COVID"] * 5 + ["Normal"] * 7
@@ -294,7 +293,7 @@ def test_the_paper_s_t_test_is_repeated_on_printed_numbers_only(empty: Sources) 
     t = cell(empty, "text", "paired t-test on Table 4: t", "value")
     assert t.measured_paper == pytest.approx(-20.4201, abs=1e-4)
     assert (t.published, t.measured_correct, t.kind) == (-20.42, None, Kind.ARITHMETIC) and "printed" in t.note
-    assert cell(empty, "text", "paired t-test on Table 4: p", "value").measured_paper == "8.967e-07"
+    assert cell(empty, "text", "paired t-test on Table 4: p", "value").measured_paper == "8.97e-07"
 
 
 def test_paired_tests_compare_the_same_images_and_seed(full: Sources, params: Params) -> None:
@@ -362,7 +361,7 @@ def test_scores_at_256_px_alone_are_not_taken_for_those_at_224(params: Params, t
 
 def test_small_probabilities_are_not_rounded_to_zero() -> None:
     assert p_value(0.25) == 0.25
-    assert p_value(8.967e-7) == "8.967e-07"
+    assert p_value(8.967e-7) == "8.97e-07"
 
 
 def test_the_kernels_are_those_of_the_networks() -> None:

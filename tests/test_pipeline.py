@@ -175,7 +175,7 @@ def snakemake_makes_everything_and_dvc_records_it(copy: Copy) -> None:
     output = copy("snakemake", "--cores", "2")
     assert "workflow specific profile profiles/default" in output
     assert "sync: dvc.lock updated" in output
-    assert "Tables: results/tables" in output
+    assert "/results/report/index.html\nTables: results/tables" in output
     assert of_run(*RUNS) | {"source", "download", "pack", "audit", "split"} | REPORT <= jobs(output)
     assert copy.snakemake_is_clean()
     assert copy.dvc_is_clean()

@@ -228,7 +228,7 @@ def test_against_libraries_where_nothing_is_empty() -> None:
     assert found["iou"] == pytest.approx(jaccard_score(truth.ravel(), prediction.ravel()))
 
 
-def test_batched_loss_is_the_training_loss() -> None:
+def test_batch_losses_are_the_training_loss() -> None:
     """The mean over batches of the loss itself, with the last batch short, from the stored sums."""
     torch = pytest.importorskip("torch")
     from covidqu.config.training import Bce, Dice
@@ -247,13 +247,13 @@ def test_batched_loss_is_the_training_loss() -> None:
     label = torch.zeros(7, dtype=torch.long)
     batches = [slice(i, i + 3) for i in (0, 3, 6)]
     wanted = [float(total_loss({TASK: terms}, {TASK: logits[b]}, {TASK: truth[b]}, {}, label[b])) for b in batches]
-    found = protocols.batched_loss(scores, TASK, 3, [term.model_dump() for term in terms])
-    assert found == pytest.approx(np.mean(wanted), rel=1e-5)
+    found = protocols.batch_losses(scores, TASK, 3, [term.model_dump() for term in terms])
+    assert found == pytest.approx(wanted, rel=1e-5)
     for weight in (2.0, "train"):
         with pytest.raises(ValueError, match="pos_weight"):
-            protocols.batched_loss(scores, TASK, 3, [{"kind": "bce", "weight": 1.0, "pos_weight": weight}])
+            protocols.batch_losses(scores, TASK, 3, [{"kind": "bce", "weight": 1.0, "pos_weight": weight}])
     with pytest.raises(ValueError, match="'focal' is unknown"):
-        protocols.batched_loss(scores, TASK, 3, [{"kind": "focal", "weight": 1.0}])
+        protocols.batch_losses(scores, TASK, 3, [{"kind": "focal", "weight": 1.0}])
 
 
 @pytest.mark.realdata

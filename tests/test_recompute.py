@@ -1,7 +1,9 @@
 """`covidqu check` of a results folder: what follows from its scores passes, whatever does not is named."""
 
+import io
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ from covidqu.cli import main
 from covidqu.config.params import Params
 from covidqu.report import catalogue
 from covidqu.report.checks.committed import chosen, files, variants
-from covidqu.report.checks.recompute import recompute, shown
+from covidqu.report.checks.recompute import BAR, recompute, shown
 from covidqu.report.comparison import comparison
 from covidqu.report.core.cells import Cell, write
 from covidqu.report.core.sources import Sources
@@ -270,3 +272,22 @@ def test_each_table_is_made_once(params: Params, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(paper_002, "lung", counted)
     assert recompute([RESULTS], None, params) == 0
     assert len(calls) == 1, "itself, the overview and the comparison share it"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("delay", "shown_then"), [(0, True), (60, False)])
+def test_a_bar_on_a_terminal_where_it_takes_long(
+    params: Params, monkeypatch: pytest.MonkeyPatch, delay: int, shown_then: bool
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(BAR, "delay", delay)
+    assert recompute([RESULTS], None, params) == 0
+    assert ("results: tables:" in terminal.getvalue()) == shown_then

@@ -32,6 +32,7 @@ from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
 from covidqu.report.readme import BLOCKS, readme
+from covidqu.report.systems.cross_system import MEAN
 from covidqu.report.systems.overview import OURS_ROW
 from covidqu.report.tables import build, tables
 
@@ -249,11 +250,10 @@ def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table],
     built = everything["common/overview"]
     assert {c.row.split(":")[0] for c in built.cells} >= {"swin-dual-infection", "unetpp-b3", "recon-mtl-t123"}
     assert all(c.measured for c in built.cells)
-    ours = {c.column: c for c in everything["common/cross-system"].cells if c.row == OURS_ROW}
-    assert (
-        cell(built, f"{OURS_ROW}: lung Dice", "common/cross-system").measured_correct
-        == ours["lung Dice"].measured_correct
-    )
+    ours = {c.column: c for c in everything["common/cross-system"].cells if c.row == f"{OURS_ROW}{MEAN}"}
+    lung = cell(built, f"{OURS_ROW}: lung Dice", "common/cross-system")
+    assert (lung.measured_correct, lung.seeds) == (ours["lung Dice"].measured_correct, 3)
+    assert cell(built, f"{OURS_ROW}: accuracy, three classes", "common/overview").seeds == 3
     assert cell(built, f"{OURS_ROW}: accuracy, three classes", "common/overview").n == 24
     for name in ("common/overview", "common/cross-system"):
         write(everything[name], tmp_path / "tables" / name)
@@ -261,7 +261,8 @@ def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table],
     page.write_text("".join(["# T\n", *(f"{block.begin}\nold\n{block.end}\n" for block in BLOCKS), "rest\n"]))
     readme(tmp_path, page)
     lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
-    assert ", mean of 3 seeds)" in lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]
+    several = lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]
+    assert ", mean of 3 seeds)" in several and " ± " in several
     assert "seeds" not in lines["recon-mtl-t123: AUC, COVID-19 or not (printed: CT)"] and "[]" not in page.read_text()
     assert "old" not in page.read_text() and page.read_text().endswith("rest\n")
 

@@ -15,6 +15,7 @@ from covidqu.evaluate.statistics import (
     bootstrap_mean,
     bootstrap_median,
     bootstrap_ratio,
+    bootstrap_strata,
     bootstrap_unpaired,
     multiplicities,
     resampled_sums,
@@ -168,3 +169,19 @@ def test_fast_enough_for_every_cell_of_a_table() -> None:
     start = time.process_time()
     bootstrap_mean(values, CONFIG)
     assert time.process_time() - start < 3  # about 0.2 s; the margin is for a busy machine
+
+
+def test_strata_are_resampled_apart() -> None:
+    """Against a plain loop over the same idea; all variance lies between the strata, so that it is left out."""
+    config = Bootstrap(resamples=4000, confidence=0.95, seed=3)
+    strata = np.array([True] * 30 + [False] * 10)
+    assert bootstrap_strata(strata.astype(float), strata, config) == (0.75, 0.75, 0.75)
+    rng = np.random.default_rng(0)
+    values = rng.random(40) + strata
+    drawn = [
+        np.mean(np.concatenate([rng.choice(values[strata], 30), rng.choice(values[~strata], 10)])) for _ in range(4000)
+    ]
+    value, low, high = bootstrap_strata(values, strata, config)
+    assert value == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.01)
+    assert bootstrap_strata(values, strata, config.model_copy(update={"resamples": 0})) == (values.mean(), None, None)

@@ -1,31 +1,45 @@
-"""What each subcommand calls: parsed arguments and parameters in, the step's status (None: done) out.
+"""The subcommands: a signature is the list of options, a docstring the help text, the result the status (None: done).
 
-Heavy imports happen inside, so that `covidqu --help` and the data steps stay light.
+Heavy imports happen inside, so that `covidqu --help` and the data steps stay light. What a step imports as `step` is
+its module: `imports.step_modules` reads it here.
 """
 
-import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from covidqu.config.params import Params
+from typer import Argument, Option
 
 if TYPE_CHECKING:
+    from covidqu.config.params import Params
     from covidqu.data.examples import Inputs
 
 
-def parameter_files(arguments: list[str] | None) -> list[Path]:
-    """--params, else COVIDQU_PARAMS (separated like PATH), else params.yaml.
+class Settings(NamedTuple):
+    """The settings of a call; `named`: the parameter files were named, on the command line or in the environment."""
+
+    params: "Params"
+    files: list[Path]
+    named: bool
+
+
+def settings(files: list[Path]) -> Settings:
+    """Of `files` (--params), else of COVIDQU_PARAMS (separated like PATH), else of params.yaml.
 
     ValueError inside a DVC stage with COVIDQU_PARAMS: DVC would record the settings of params.yaml for it.
     """
+    from covidqu.config.params import load
+
     if "DVC_STAGE" in os.environ and "COVIDQU_PARAMS" in os.environ:
         raise ValueError("COVIDQU_PARAMS is set, and DVC knows params.yaml only; unset it and run `dvc repro` again")
-    names = arguments or os.environ.get("COVIDQU_PARAMS", "params.yaml").split(os.pathsep)
-    return [Path(name) for name in names]
+    named = bool(files) or "COVIDQU_PARAMS" in os.environ
+    files = files or [Path(name) for name in os.environ.get("COVIDQU_PARAMS", "params.yaml").split(os.pathsep)]
+    params = load(files)
+    refuse_unlisted(params)
+    return Settings(params, files, named)
 
 
-def refuse_unlisted(p: Params, dvc_yaml: Path = Path("dvc.yaml")) -> None:
+def refuse_unlisted(p: "Params", dvc_yaml: Path = Path("dvc.yaml")) -> None:
     """ValueError inside a DVC stage if dvc.yaml has other trainings than the parameters: DVC would skip some."""
     if "DVC_STAGE" not in os.environ or not dvc_yaml.is_file():
         return
@@ -41,185 +55,260 @@ def refuse_unlisted(p: Params, dvc_yaml: Path = Path("dvc.yaml")) -> None:
             )
 
 
-def source(a: argparse.Namespace, p: Params) -> object:
+Out = Annotated[Path, Option(help="file or folder to write")]
+Data = Annotated[Path, Option(help="folder of the data: packed/, audit/, roi/, split.parquet")]
+Results = Annotated[Path, Option(help="folder of the results: runs/, tables/, figures/")]
+SomeData = Annotated[Path | None, Option(help="folder of the data; without it that of the settings")]
+SomeResults = Annotated[Path | None, Option(help="folder of the results; without it that of the settings")]
+Packed = Annotated[Path, Option(help="folder that `pack` wrote")]
+Split = Annotated[Path, Option(help="file that `split` wrote")]
+Roi = Annotated[Path, Option(help="lung masks that the images are seen through")]
+Weights = Annotated[Path, Option(help="trained weights (safetensors)")]
+Predictions = Annotated[Path, Option(help="file that `predict` wrote")]
+Public = Annotated[bool, Option("--public", help="without any image of a patient, so that it may be published")]
+Sheet = Annotated[Path, Option(help="picture to write: some of the masks")]
+Run = Annotated[str, Argument(help="run, as in `covidqu systems`")]
+Masks = Annotated[str, Argument(help="source of lung masks, as under `roi` in the settings")]
+Names = Annotated[list[str] | None, Argument(help="names, such as unet-roi/table-4 or common/cost; none: all")]
+
+
+def source(s: Settings, out: Out) -> object:
+    """What the archive is to be made of."""
     from covidqu.ingest.source import source as step
 
-    return step(a.out, p.download)
+    return step(out, s.params.download)
 
 
-def download(a: argparse.Namespace, p: Params) -> object:
+def download(s: Settings, source: Annotated[Path, Option(help="file that `source` wrote")], out: Out) -> object:
+    """Get the archive."""
     from covidqu.ingest.download import download as step
 
-    return step(a.source, a.out, p.download)
+    return step(source, out, s.params.download)
 
 
-def pack(a: argparse.Namespace, p: Params) -> object:
+def pack(s: Settings, archive: Annotated[Path, Option(help="zip file of `download`")], out: Out) -> object:
+    """Read the archive once into arrays and an index."""
     from covidqu.ingest.pack import pack as step
 
-    return step(a.archive, a.out)
+    return step(archive, out)
 
 
-def audit(a: argparse.Namespace, p: Params) -> object:
+def audit(s: Settings, packed: Packed, out: Out) -> object:
+    """Duplicates, conflicts and counts; a gate."""
     from covidqu.ingest.audit import audit as step
 
-    return step(a.packed, a.out, p.audit)
+    return step(packed, out, s.params.audit)
 
 
-def split(a: argparse.Namespace, p: Params) -> object:
+def split(s: Settings, packed: Packed, audit: Annotated[Path, Option(help="folder of `audit`")], out: Out) -> object:
+    """Official, deduplicated and grouped k-fold splits."""
     from covidqu.ingest.split import split as step
 
-    return step(a.packed, a.audit, a.out, p.split)
+    return step(packed, audit, out, s.params.split)
 
 
-def roi(a: argparse.Namespace, p: Params) -> object:
+def roi(s: Settings, name: Masks, packed: Packed, out: Out, sheet: Sheet) -> object:
+    """Lung masks that need no model."""
     from covidqu.ingest.roi import roi as step
 
-    return step(a.name, a.packed, a.out, a.sheet)
+    return step(name, packed, out, sheet)
 
 
-def roi_predicted(a: argparse.Namespace, p: Params) -> object:
+def roi_predicted(s: Settings, name: Masks, packed: Packed, predictions: Predictions, out: Out, sheet: Sheet) -> object:
+    """Lung masks predicted by a run."""
     from covidqu.ingest.roi import roi_predicted as step
 
-    return step(a.name, a.packed, a.predictions, a.out, a.sheet)
+    return step(name, packed, predictions, out, sheet)
 
 
-def initial(a: argparse.Namespace, p: Params) -> object:
+def initial(s: Settings, name: Annotated[str, Argument(help="`init` of a run")], out: Out) -> object:
+    """Initial weights: random or from the hub."""
     from covidqu.steps.initial import initial as step
 
-    return step(a.name, a.out)
+    return step(name, out)
 
 
-def inputs(a: argparse.Namespace) -> "Inputs":
+def inputs(packed: Path, split: Path, roi: Path) -> "Inputs":
     from covidqu.data.examples import Inputs
 
-    return Inputs(packed=a.packed, split=a.split, roi=a.roi)
+    return Inputs(packed=packed, split=split, roi=roi)
 
 
-def train(a: argparse.Namespace, p: Params) -> object:
+def train(
+    s: Settings,
+    name: Run,
+    packed: Packed,
+    split: Split,
+    roi: Roi,
+    init: Annotated[Path, Option(help="weights to start from")],
+    weights: Annotated[Path, Option(help="file to write the weights to")],
+    out: Annotated[Path, Option(help="folder for card and history")],
+    resume: Annotated[Path, Option(help="folder for the state after each epoch")],
+) -> object:
+    """Train one run."""
     from covidqu.steps.train import train as step
 
-    live = Path(p.paths.results) / "live" / a.name
-    places = {"init": a.init, "weights": a.weights, "out": a.out, "resume": a.resume, "live": live}
-    return step(a.name, p.run(a.name), inputs(a), p.machine, **places)
+    places = {"init": init, "weights": weights, "out": out, "resume": resume}
+    places["live"] = Path(s.params.paths.results) / "live" / name
+    return step(name, s.params.run(name), inputs(packed, split, roi), s.params.machine, **places)
 
 
-def predict(a: argparse.Namespace, p: Params) -> object:
+def predict(s: Settings, name: Run, packed: Packed, split: Split, roi: Roi, weights: Weights, out: Out) -> object:
+    """Logits of one run on the test images."""
     from covidqu.steps.predict import predict as step
 
-    masks = a.name in p.roi.predicted
-    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out, roi_masks=masks)
+    masks = name in s.params.roi.predicted
+    return step(name, s.params.run(name), inputs(packed, split, roi), weights=weights, out=out, roi_masks=masks)
 
 
-def validate(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.steps.validate import validate as step
-
-    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out)
-
-
-def explain(a: argparse.Namespace, p: Params) -> object:
+def explain(s: Settings, name: Run, packed: Packed, split: Split, roi: Roi, weights: Weights, out: Out) -> object:
+    """Grad-CAM, and what a class head sees."""
     from covidqu.steps.explain import explain as step
 
-    return step(a.name, p.run(a.name), inputs(a), weights=a.weights, out=a.out)
+    return step(name, s.params.run(name), inputs(packed, split, roi), weights=weights, out=out)
 
 
-def architectures(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.steps.architectures import architectures as step
+def validate(s: Settings, name: Run, packed: Packed, split: Split, roi: Roi, weights: Weights, out: Out) -> object:
+    """One row of counts per validation image, of a run that an ablation compares."""
+    from covidqu.steps.validate import validate as step
 
-    return step(p, a.out)
-
-
-def cost(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.steps.cost import cost as step
-
-    return step(p, a.out)
+    return step(name, s.params.run(name), inputs(packed, split, roi), weights=weights, out=out)
 
 
-def systems(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.steps.listing import listing as step
-
-    print(step(p, a.results or Path(p.paths.results)))
-    return None
-
-
-def score(a: argparse.Namespace, p: Params) -> object:
+def score(s: Settings, name: Run, packed: Packed, split: Split, predictions: Predictions, out: Out) -> object:
+    """One row of counts per test image."""
     from covidqu.evaluate.scores import score as step
 
-    return step(a.name, a.packed, a.split, a.predictions, a.out, p.evaluate)
+    return step(name, packed, split, predictions, out, s.params.evaluate)
 
 
-def baseline(a: argparse.Namespace, p: Params) -> object:
+def baseline(
+    s: Settings, name: Annotated[str, Argument(help="name under `baselines`")], packed: Packed, split: Split, out: Out
+) -> object:
+    """Fit and score one reference point: a trivial mask or a shortcut."""
     from covidqu.steps.baselines import baseline as step
 
-    return step(a.name, p.baseline(a.name), a.packed, a.split, a.out)
+    return step(name, s.params.baseline(name), packed, split, out)
 
 
-def tables(a: argparse.Namespace, p: Params) -> object:
+def architectures(s: Settings, out: Out) -> object:
+    """Layers, shapes and parameters of all networks."""
+    from covidqu.steps.architectures import architectures as step
+
+    return step(s.params, out)
+
+
+def cost(s: Settings, out: Out) -> object:
+    """Operations and measured speed of all networks."""
+    from covidqu.steps.cost import cost as step
+
+    return step(s.params, out)
+
+
+def tables(s: Settings, data: Data, results: Results, out: Out, names: Names = None) -> object:
+    """Tables, printed beside measured: all of them, or those named."""
     from covidqu.report.tables import tables as step
 
-    return step(a.names, p, a.data, a.results, a.out)
+    return step(names or [], s.params, data, results, out)
 
 
-def figures(a: argparse.Namespace, p: Params) -> object:
+def figures(s: Settings, data: Data, results: Results, out: Out, names: Names = None) -> object:
+    """Figures: all of them, or those named."""
     from covidqu.report.figures import figures as step
 
-    return step(a.names, p, a.data, a.results, a.out)
+    return step(names or [], s.params, data, results, out)
 
 
-def comparison(a: argparse.Namespace, p: Params) -> object:
+def comparison(s: Settings, data: Data, results: Results, out: Out) -> object:
+    """Every printed value beside its measured counterpart."""
     from covidqu.report.comparison import comparison as step
 
-    return step(p, a.data, a.results, a.out)
+    return step(s.params, data, results, out)
 
 
-def cards(a: argparse.Namespace, p: Params) -> object:
+def cards(s: Settings, data: Data, results: Results, out: Out) -> object:
+    """Model card of each run, data card, Croissant."""
     from covidqu.standards.cards import cards as step
 
-    return step(p, parameter_files(a.params), a.data, a.results, a.out)
+    return step(s.params, s.files, data, results, out)
 
 
-def crate(a: argparse.Namespace, p: Params) -> object:
+def crate(
+    s: Settings, results: Results, out: Annotated[Path | None, Option(help="zip file or folder to write")] = None
+) -> object:
+    """Describe results as an RO-Crate, or copy them into one."""
     from covidqu.standards.crate import crate as step
 
-    return step(p, a.results, a.out)
+    return step(s.params, results, out)
 
 
-def claim(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.standards.checklist import claim as step
-
-    return step(a.out)
-
-
-def page(a: argparse.Namespace, p: Params) -> object:
+def page(s: Settings, data: Data, results: Results, out: Out, public: Public = False) -> object:
+    """The report as a static site."""
     from covidqu.page.site import page as step
 
-    return step(p, a.data, a.results, a.out, parameter_files(a.params))
+    step(s.params, data, results, out, s.files, public=public)
+    return print(out / "index.html")
 
 
-def check(a: argparse.Namespace, p: Params) -> object:
-    from covidqu.report.checks.recompute import recompute as step
+def export(
+    s: Settings,
+    kind: Annotated[Literal["table", "figure"], Argument(help="what it is")],
+    name: Annotated[str, Argument(help="its name, such as unet-roi/table-4 or common/cost")],
+    out: Annotated[Path, Option(help="file to write: .tex, .md or .csv; of a figure .pdf")],
+    width: Annotated[Literal["3.5", "7"] | None, Option(help="of a figure, in inches; 7 without it")] = None,
+    results: SomeResults = None,
+    data: SomeData = None,
+) -> object:
+    """One table or figure for a manuscript."""
+    from covidqu.report.export import export as step
 
-    named = a.params or "COVIDQU_PARAMS" in os.environ
-    return step(a.results, a.data, p if named else None, a.fix)
+    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
+    return step(kind, name, s.params, *places, out, float(width) if width else None)
 
 
-def readme(a: argparse.Namespace, p: Params) -> object:
+def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
+    """Put the measured overview into a Markdown file."""
     from covidqu.report.readme import readme as step
 
-    return step(a.results, a.out)
+    return step(results, out)
 
 
-def params(a: argparse.Namespace, p: Params) -> object:
+def systems(s: Settings, results: SomeResults = None) -> object:
+    """List systems, tasks, inputs, parameters, runs and their state."""
+    from covidqu.steps.listing import listing as step
+
+    return print(step(s.params, results or Path(s.params.paths.results)))
+
+
+def params(
+    s: Settings,
+    run: Annotated[str | None, Argument(help="run, with the source of each value; none: all settings")] = None,
+    out: Annotated[Path | None, Option(help="file to write instead of the terminal")] = None,
+) -> object:
+    """Print the merged and validated settings, or one run whole, with the source of each value."""
     import yaml
 
     from covidqu.config.shown import shown
-
-    if a.run:
-        text = shown(p, parameter_files(a.params), a.run)
-    else:
-        text = yaml.safe_dump(p.model_dump(mode="json"), sort_keys=False)
-    if a.out is None:
-        print(text, end="")
-        return None
     from covidqu.files import write_text
 
-    return write_text(a.out, text)
+    text = shown(s.params, s.files, run) if run else yaml.safe_dump(s.params.model_dump(mode="json"), sort_keys=False)
+    return write_text(out, text) if out else print(text, end="")
+
+
+def check(
+    s: Settings,
+    results: Annotated[list[Path] | None, Option(help="folder to check; repeat for several; none: all")] = None,
+    data: Annotated[Path | None, Option(help="folder of the data; without it what needs data is skipped")] = None,
+    fix: Annotated[bool, Option("--fix", help="put what was made again in the place of what is there")] = False,
+) -> object:
+    """Make committed tables and figures again from their scores; docs/checks.md."""
+    from covidqu.report.checks.recompute import recompute as step
+
+    return step(results, data, s.params if s.named else None, fix)
+
+
+def claim(s: Settings, out: Out) -> object:
+    """The CLAIM checklist for this repository."""
+    from covidqu.standards.checklist import claim as step
+
+    return step(out)

@@ -228,6 +228,7 @@ rule page:
         expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),
         PUBLISHED,
         FILES,
+        "CITATION.cff",
         site=sorted(glob.glob("src/covidqu/page/templates/*") + glob.glob("src/covidqu/page/assets/*")),
         code=code("page"),
     output:

@@ -12,6 +12,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_test
 from statsmodels.stats.multitest import multipletests
 
+ROUNDING = 1e-12  # sums of the same numbers in another order differ by less than this share of them
+FLIPS = 10_000  # sign flips: the least p that they can give is a ten-thousandth
 FEW_DISCORDANT = 25  # below it McNemar's test is the exact binomial one
 
 
@@ -49,6 +51,20 @@ def wilcoxon(a: np.ndarray, b: np.ndarray) -> float:
     if np.isnan(difference).any():
         raise ValueError(f"{int(np.isnan(difference).sum())} of {len(difference)} pairs are nan; drop them first")
     return float(stats.wilcoxon(difference, zero_method="pratt").pvalue) if difference.any() else 1.0
+
+
+def sign_flip(a: np.ndarray, b: np.ndarray, seed: int, flips: int = FLIPS) -> float:
+    """p of the mean difference of (n,) a and b: the share of `flips` random changes of its images' signs that reach it.
+
+    Where both runs are alike, a difference has either sign with equal chance (Fisher 1935). The sample itself counts as
+    one of the flips, so p is never 0. ValueError for other shapes or no images.
+    """
+    _paired(a, b)
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    turned = np.random.default_rng(seed).integers(0, 2, (flips, len(difference)), np.uint8)
+    sums = difference.sum() - 2 * (turned @ difference)
+    reached = np.abs(sums) >= np.abs(difference.sum()) - ROUNDING * np.abs(difference).sum()
+    return float((1 + reached.sum()) / (1 + flips))
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray, exact_below: float = FEW_DISCORDANT) -> McNemar:

@@ -140,6 +140,11 @@ def per_batch(scores: pd.DataFrame, task: str, batch: int) -> pd.DataFrame:
     return pd.DataFrame(measures(batch_sums(counts(scores, task), batch), if_empty=1.0))
 
 
+def infected_batches(scores: pd.DataFrame, task: str, batch: int) -> np.ndarray:
+    """(batches,) bool: has any of a batch of consecutive images an annotated mask?"""
+    return batch_sums(counts(scores, task)[:, [0, 2]], batch).sum(axis=1) > 0
+
+
 def pooled(protocol: str, scores: pd.DataFrame, task: str) -> np.ndarray:
     """(n, 4) counts of the images that a `pooled_*` protocol adds up: what its bootstrap resamples."""
     if _known(protocol).unit != "pixel":
@@ -177,8 +182,8 @@ def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> d
     return found
 
 
-def batched_loss(scores: pd.DataFrame, task: str, batch: int, terms: list[dict[str, Any]]) -> float:
-    """Mean over batches of `batch` consecutive images of a training loss, for the "Mean Loss" of paper 002.
+def batch_losses(scores: pd.DataFrame, task: str, batch: int, terms: list[dict[str, Any]]) -> np.ndarray:
+    """(batches,) training loss of `batch` consecutive images each; their mean is the "Mean Loss" of paper 002.
 
     `terms`: {"kind": "bce", "weight"} is the mean over the batch's pixels, {"kind": "dice", "weight", "smooth"} is
     1 - (2 I + smooth) / (P + G + smooth) from probabilities pooled over the batch. ValueError for a `pos_weight`
@@ -201,7 +206,7 @@ def batched_loss(scores: pd.DataFrame, task: str, batch: int, terms: list[dict[s
             total += term["weight"] * (1 - (2 * inter + smooth) / np.maximum(predicted + annotated + smooth, 1e-12))
         else:
             raise ValueError(f"loss term '{term['kind']}' is unknown; use bce or dice")
-    return float(total.mean())
+    return total
 
 
 def batch_sums(table: np.ndarray, batch: int) -> np.ndarray:

@@ -95,6 +95,15 @@ def bootstrap_unpaired(a: np.ndarray, b: np.ndarray, config: Bootstrap) -> Inter
     return _interval(float(np.mean(a) - np.mean(b)), one - two, config)
 
 
+def bootstrap_strata(values: np.ndarray, strata: np.ndarray, config: Bootstrap) -> Interval:
+    """Mean of (n,) values; those of each of the (n,) `strata` are resampled among themselves, each with a next seed."""
+    values, sums = np.asarray(values, np.float64), np.zeros(config.resamples)
+    for place, stratum in enumerate(np.unique(strata)):
+        drawn = config.model_copy(update={"seed": config.seed + place})
+        sums += resampled_sums(values[strata == stratum][:, None], drawn)[:, 0]
+    return _interval(float(values.mean()), sums / len(values), config)
+
+
 def bootstrap_ratio(counts: np.ndarray, ratio: Callable[[np.ndarray], np.ndarray], config: Bootstrap) -> Interval:
     """A function of summed counts, such as pooled Dice: images are resampled, counts added, `ratio` taken again.
 

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import CLASSES, PX
-from covidqu.data.index import IMAGES
 from covidqu.page import charts
-from covidqu.page.built import BuiltTable, Row, table
+from covidqu.page.built import BuiltTable, Row, notes, table
+from covidqu.page.pages import case_link
+from covidqu.page.public import packed_images
 from covidqu.report.core.sources import Sources
 
 BINS = 40
@@ -25,13 +26,14 @@ QUALITY = 85  # of WebP
 
 def context(sources: Sources, out: Path) -> dict[str, Any]:
     """Values of the template; writes `out`/pairs/*.webp where the packed images are here."""
-    facts = table(sources, "common/data")
+    facts, leakage = table(sources, "common/data"), table(sources, "common/leakage")
     pairs, reason = _pairs(sources, out)
     return {
         "counts": _counts(facts) if facts else {},
         "classes": CLASSES,
         "facts": facts,
-        "leakage": table(sources, "common/leakage"),
+        "leakage": leakage,
+        "notes": notes(found for found in (facts, leakage) if found),
         "limits": (sources.audit or {}).get("limits", []),
         "pairs": pairs,
         "all_pairs": 0 if sources.duplicates is None else len(sources.duplicates),
@@ -53,12 +55,12 @@ def _counts(facts: BuiltTable) -> dict[str, dict[str, dict[str, Row]]]:
 
 def _pairs(sources: Sources, out: Path) -> tuple[list[dict[str, Any]], str]:
     """Pairs to show, those across splits first, and why there are none."""
-    pairs, images = sources.duplicates, sources.data / "packed" / IMAGES
+    pairs, images = sources.duplicates, packed_images(sources)
     if pairs is None or sources.index is None:
         return [], "the audit of the data is not here"
     if not len(pairs):
         return [], "the audit found none"
-    if not images.is_file():
+    if images is None:
         return [], "the packed images are not here; the site shows them where the data are"
     pixels = np.load(images, mmap_mode="r")
     order = [column for column in ("across_splits", "exact") if column in pairs]
@@ -72,7 +74,10 @@ def _pair(pair: dict[str, Any], index: pd.DataFrame, pixels: np.ndarray, out: Pa
         record = index.iloc[row]
         file = f"pairs/{row}.webp"
         _write_image(pixels[row], out / file)
-        sides.append({"file": file, "id": record["id"], "split": record["split"], "label": record["label"]})
+        sides.append(
+            {"file": file, "id": record["id"], "split": record["split"], "label": record["label"]}
+            | {"case": case_link(record["id"])}
+        )
     return {"sides": sides} | {
         key: pair.get(key) for key in ("aligned_correlation", "mirrored", "exact", "across_splits")
     }

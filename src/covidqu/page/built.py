@@ -5,10 +5,16 @@ Nothing is computed here but the verdict on each row: see `verdict`.
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from markupsafe import Markup
+
 from covidqu.evaluate.protocols import PROTOCOLS
+from covidqu.page.numbers import number, supported
+from covidqu.page.pages import case_link
+from covidqu.page.public import figure_kinds
 from covidqu.report import catalogue
 from covidqu.report.core.artefacts import Page
 from covidqu.report.core.cells import COLUMNS, of_record
@@ -19,7 +25,10 @@ from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
-SHOWS_PATIENTS = "it shows patients' images and is made where the data are; not in this results folder"
+OF_INTERVAL = ("measured_correct", "ci_low", "ci_high")
+COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
+OWN_TITLE = re.compile(r"(Paper \d{3}|Ours) \(.*?\)(, [^:]*)?: ")  # see `report.figures.caption`
+SHOWS_PATIENTS = "it shows patients' images: not in this results folder, or not in a site that may be published"
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,27 @@ class Row:
         return self.cells[column]
 
     @property
-    def not_run(self) -> str:
-        """Why nothing was measured; empty where something was."""
-        return "" if self.status is Status.MEASURED else self.cells["note"]
+    def empty(self) -> tuple[str, str]:
+        """A word for why there is no number of ours, and the reason; two empty texts where there is one."""
+        status = Status(self.cells["status"])
+        return ("", "") if status is Status.MEASURED else (status.value, self.cells["note"])
 
     @property
-    def status(self) -> Status:
-        """Whether something was measured, and what it is otherwise."""
-        return Status(self.cells["status"])
+    def not_run(self) -> str:
+        """Why nothing was measured; empty where something was."""
+        return self.empty[1]
+
+    def number(self, column: str) -> Markup:
+        """A measured value, its `sd` or an end of its interval, with the decimals that the interval supports.
+
+        The name of a test image leads to its case.
+        """
+        exact = supported(*(self.cells[key] for key in OF_INTERVAL)) if column in OF_INTERVAL else None
+        if link := case_link(self.cells[column]):
+            return Markup('<a href="{}">{}</a>').format(link, self.cells[column].split("/")[-1])
+        if column == "sd":  # as many as the mean has
+            exact = self.decimals
+        return number(self.cells[column], self.decimals, exact=exact, padded=bool(self.cells["n"]))
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,11 @@ class BuiltTable:
         """Whether a filter box is of use."""
         return len(self.rows) >= LONG
 
+    @property
+    def one_value(self) -> bool:
+        """Whether the paper's protocol says nothing else than the correct one, as of counts and settings."""
+        return all(row["measured_paper"] in ("", row["measured_correct"]) and not row["ci_low"] for row in self.rows)
+
     def holds(self, column: str) -> bool:
         """Whether any row has something there."""
         return any(row[column] for row in self.rows)
@@ -92,6 +119,15 @@ class BuiltTable:
     def not_run(self) -> list[str]:
         """Why values are missing, each reason once."""
         return list(dict.fromkeys(row.not_run for row in self.rows if row.not_run))
+
+    @property
+    def empty(self) -> dict[str, list[str]]:
+        """Word in an empty cell -> its reasons, each once."""
+        found: dict[str, list[str]] = {}
+        for word, reason in dict.fromkeys(row.empty for row in self.rows):
+            if word:
+                found.setdefault(word, []).append(reason)
+        return found
 
     @property
     def not_comparable(self) -> list[str]:
@@ -131,15 +167,26 @@ class BuiltTable:
         return found if len(labels) > 1 else []
 
 
+def notes(shown: Iterable[BuiltTable]) -> dict[str, int]:
+    """Remark -> its number on the page that shows these tables: a remark of several tables stands there once."""
+    return {
+        remark: place for place, remark in enumerate(dict.fromkeys(r for one in shown for r in one.remarks), start=1)
+    }
+
+
 @dataclass(frozen=True)
 class BuiltFigure:
-    """`file`: path in the site, None where the figure is not there, for `reason`."""
+    """`file`: path in the site, None where the figure is not there, for `reason`.
+
+    `caption`: what the paper's figure shows; `said`: what ours does, as its own title has it.
+    """
 
     name: str
     label: str
     caption: str
     file: str | None
     reason: str = ""
+    said: str = ""
 
 
 def table(sources: Sources, name: str) -> BuiltTable | None:
@@ -235,6 +282,20 @@ def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
         label, words = "Training", short.removeprefix("curves-")
     else:
         label = short.replace("-", " ").capitalize()
-    if (sources.results / place).is_file():
-        return BuiltFigure(name, label, words, place)
+    drawn = sources.results / place
+    if drawn.is_file() and suffix in figure_kinds(sources):
+        said = title_of(drawn, sources.params.report.title) if suffix == "svg" else ""
+        return BuiltFigure(name, label, words, place, said=said)
     return BuiltFigure(name, label, words, None, SHOWS_PATIENTS if suffix == "png" else "it was not drawn")
+
+
+def title_of(drawn: Path, prefix: str) -> str:
+    """What a figure of ours shows: its title without paper, number and what was reduced; empty where none is found.
+
+    Matplotlib draws letters as outlines and leaves each line of a text as a comment beside them.
+    """
+    for part in drawn.read_text(encoding="utf-8").split('<g id="text_')[1:]:
+        text = " ".join(" ".join(line.split()) for line in COMMENT.findall(part))
+        if (prefix and text.startswith(f"{prefix} - ")) or OWN_TITLE.match(text):
+            return OWN_TITLE.sub("", text.removeprefix(f"{prefix} - ")).split(" - ")[0].rstrip(".")
+    return ""

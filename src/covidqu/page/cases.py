@@ -19,14 +19,15 @@ import numpy as np
 import pandas as pd
 
 from covidqu.config.data import CLASSES, PX
-from covidqu.data.index import IMAGES, Packed, open_packed
+from covidqu.data.index import Packed, open_packed
 from covidqu.evaluate import classification, protocols
 from covidqu.files import replacing, write_text
 from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
+from covidqu.page.public import packed_images
 from covidqu.report.core import titles
 from covidqu.report.core.published import SHOWN, heading
-from covidqu.report.core.runs import HEADLINES
+from covidqu.report.core.runs import HEADLINES, OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import colours, predicted
 
@@ -45,7 +46,10 @@ LAYERS = {  # name: (words, colour, whether it is a prediction and drawn dashed)
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as the page lists it: `drawn` mask tasks with outlines, `lacks` what cannot be shown and why."""
+    """A run as the page lists it: `drawn` mask tasks with outlines, `lacks` what cannot be shown and why.
+
+    `reduced`: whether a setting is otherwise than in the full run; Provenance says which.
+    """
 
     name: str
     system: str
@@ -54,22 +58,30 @@ class Shown:
     heat: list[int] | None
     classes: list[str]
     roi: str
-    notes: list[str]
+    reduced: bool
     lacks: str
 
 
 def write(sources: Sources, out: Path) -> dict[str, Any]:
     """Write `out/cases`; return, as `cases`, what cases.html says without a script.
 
-    `count` images, `blank` of them without annotated infection, `shown` runs, `groups` (paper -> runs), `absent` (run
-    -> why it is not in the explorer), `start` (the runs chosen first), `images` (whether they are here), `layers`,
-    `classes`, `block`. Predictions are read block by block, one run at a time.
+    `count` images, `blank` of them without annotated infection, `shown` runs, `groups` (paper -> runs), `missing` (what
+    is not here and why -> its runs), `start` (the runs chosen first), `images` (whether they are here), `layers`,
+    `classes`, `block`, `px`, `outlines` (whether any run has them).
+    Predictions are read block by block, one run at a time.
     ValueError where scores, packed data or predictions do not belong together.
     """
     absent = {run: why for run in sources.params.resolved if (why := why_absent(sources, run))}
     scored = {run: of_subset(sources, run) for run in sources.params.resolved if run not in absent}
-    found: dict[str, Any] = {"count": 0, "absent": absent, "shown": [], "groups": {}, "start": [], "images": False}
-    found |= {"layers": LAYERS, "classes": CLASSES, "block": BLOCK}
+    found: dict[str, Any] = {
+        "count": 0,
+        "missing": missing(absent, []),
+        "shown": [],
+        "groups": {},
+        "start": [],
+        "images": False,
+    }
+    found |= {"layers": LAYERS, "classes": CLASSES, "block": BLOCK, "px": PX}
     if not scored:
         return {"cases": found}
     folder, listed, packed = out / "cases", every_case(scored), _packed(sources)
@@ -84,6 +96,8 @@ def write(sources: Sources, out: Path) -> dict[str, Any]:
         "count": len(listed),
         "blank": int((listed["infected"] == 0).sum()),
         "shown": shown,
+        "missing": missing(absent, shown),
+        "outlines": any(run.drawn for run in shown),
         "images": packed is not None,
         "start": start(shown),
     }
@@ -95,6 +109,17 @@ def why_absent(sources: Sources, run: str) -> str | None:
     return sources.why_no_run(run) or (
         None if len(of_subset(sources, run)) else f"tested on the {sources.params.run(run).subset} subset"
     )
+
+
+def missing(absent: dict[str, str], shown: list[Shown]) -> dict[str, list[str]]:
+    """What is not here and why -> the runs that it is said of."""
+    found: dict[str, list[str]] = {}
+    for run, why in absent.items():
+        found.setdefault(f"not in the explorer: {why.removeprefix(f'run {run} ')}", []).append(run)
+    for run in shown:
+        if run.lacks:
+            found.setdefault(run.lacks, []).append(run.name)
+    return found
 
 
 def of_subset(sources: Sources, run: str) -> pd.DataFrame:
@@ -118,8 +143,8 @@ def every_case(scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _packed(sources: Sources) -> Packed | None:
-    folder = sources.data / "packed"
-    return open_packed(folder) if (folder / IMAGES).is_file() else None
+    images = packed_images(sources)
+    return open_packed(images.parent) if images else None
 
 
 def check(listed: pd.DataFrame, packed: Packed, sources: Sources) -> None:
@@ -166,7 +191,7 @@ def write_run(sources: Sources, folder: Path, run: str, scores: pd.DataFrame, li
         heat=heat,
         classes=names if "class" in config.tasks else [],
         roi=config.roi,
-        notes=titles.deviation_texts(sources, [run]),
+        reduced=bool(titles.deviation_texts(sources, [run])),
         lacks="; ".join(reasons),
     )
 
@@ -218,7 +243,7 @@ def index(listed: pd.DataFrame, shown: list[Shown], duplicates: pd.DataFrame | N
     common = [f"{SUBSET}/Test/", f"{SUBSET}/"]
     short = [next((i.removeprefix(p) for p in common if i.startswith(p)), i) for i in listed["id"]]
     copies = earlier_copies(duplicates)
-    fields = ("name", "tasks", "drawn", "heat", "classes", "roi", "notes", "lacks")
+    fields = ("name", "tasks", "drawn", "heat", "classes", "roi", "reduced", "lacks")
     return {
         "px": PX,
         "block": BLOCK,
@@ -249,8 +274,10 @@ def earlier_copies(duplicates: pd.DataFrame | None) -> dict[str, str]:
 
 
 def start(shown: list[Shown]) -> list[str]:
-    """The two runs that the page opens with: headline runs that learn infection, those with outlines first."""
-    ranked = [run for name in HEADLINES for run in shown if run.name == name and SUBSET in run.tasks]
+    """The two runs that the page opens with: ours, then headline runs; those that learn infection and have outlines."""
+    ranked = [
+        run for name in dict.fromkeys((OURS, *HEADLINES)) for run in shown if run.name == name and SUBSET in run.tasks
+    ]
     ranked = sorted(ranked, key=lambda run: not run.drawn) or shown
     return [run.name for run in ranked[:2]]
 

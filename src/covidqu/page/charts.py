@@ -16,6 +16,7 @@ from covidqu.report.drawing.colours import BLUE, CLASS_COLOURS, ORANGE
 
 PRINTED, OTHER, PAPER, CORRECT = "printed", "printed, other images", "ours, paper's protocol", "ours, correct protocol"
 KINDS = (PRINTED, OTHER, PAPER, CORRECT)
+TWO_LINES = "split(datum.label, ': ')"  # the run, then what of it: a phone has no room for both side by side
 NEUTRAL = "#8A8F98"  # stands out from both backgrounds
 
 
@@ -48,7 +49,7 @@ def headlines(values: list[dict[str, Any]]) -> alt.LayerChart:
     )
     labels = list(dict.fromkeys(value["label"] for value in values))
     base = alt.Chart(alt.Data(values=values)).encode(
-        y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=400, ticks=False, domain=False)),
+        y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelExpr=TWO_LINES, ticks=False, domain=False)),
         yOffset=alt.YOffset("lane:O", scale=alt.Scale(domain=[0, 1, 2], paddingOuter=0.6)),
         tooltip=[alt.Tooltip("label:N", title="what"), alt.Tooltip("kind:N", title="which"), "shown:N"],
     )
@@ -59,7 +60,7 @@ def headlines(values: list[dict[str, Any]]) -> alt.LayerChart:
         .mark_rule(strokeWidth=2.5)
         .encode(x=alt.X("low:Q", title="percent"), x2="high:Q", color=colour)
     )
-    return alt.layer(spans, points).properties(width="container", height=28 * len(labels))
+    return alt.layer(spans, points).properties(width="container", height=34 * len(labels))
 
 
 def areas(values: list[dict[str, Any]], what: str) -> alt.Chart:

@@ -12,6 +12,7 @@ from covidqu.report.core.runs import HEADLINES
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREEN, LIGHT_BLUE, ORANGE, PURPLE
 
+AMBER = "#E69F00"
 METRICS = {  # end of the columns train_* and val_*: words
     "loss": "loss",
     "infection_dice": "infection Dice",
@@ -19,14 +20,18 @@ METRICS = {  # end of the columns train_* and val_*: words
     "class_accuracy": "accuracy of the class head",
     "reconstruction_mse": "squared error of the reconstruction",
 }
-PALETTE = (BLUE, ORANGE, GREEN, PURPLE, LIGHT_BLUE, charts.NEUTRAL)
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, LIGHT_BLUE, AMBER, charts.NEUTRAL)  # one for each run that is shown first
 DIGITS = 6  # significant; histories hold more than a curve can show
 
 
 def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
-    """Values of the template: `histories` run -> column -> numbers, the metrics that any run has, first choices."""
+    """Values of the template: `histories` run -> column -> numbers, the metrics that any run has, first choices.
+
+    Runs that are shown first stand first, so that each has a colour of its own.
+    """
     histories = {run.name: _columns(sources, run.name) for run in runs}
-    histories = {name: columns for name, columns in histories.items() if columns}
+    first = [name for name in HEADLINES if name in histories]
+    histories = {name: histories[name] for name in dict.fromkeys((*first, *histories)) if histories[name]}
     trained = [run for run in runs if run.name in histories]
     metrics = {key: words for key, words in METRICS.items() if any(f"val_{key}" in h for h in histories.values())}
     return {

@@ -1,37 +1,54 @@
-"""Page index.html: what this is, the headline numbers, every printed value counted by verdict, and the runs' state.
+"""Page index.html: the systems side by side, findings, the papers, headline numbers, verdicts, the runs' state.
 
-Enters: the built table common/overview, comparison.csv and the cards; leaves: values for the template.
+Enters: the built tables common/cross-system and common/overview, claims.yaml, comparison.csv and the cards; leaves:
+values for the template.
 """
 
 from collections import Counter
 from typing import Any
 
-from covidqu.page import charts
+from covidqu.page import charts, leaderboard
 from covidqu.page.built import BuiltTable, row_of, table
+from covidqu.page.citations import references
 from covidqu.page.numbers import shown
 from covidqu.page.pages import STATISTICS, paper_file
 from covidqu.page.runs import RunState, by_system
+from covidqu.report.checks.claims import CLAIMS, sentences
 from covidqu.report.comparison import records, tallies
 from covidqu.report.core.kinds import Unit
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
-from covidqu.report.core.verdict import WORDS, rounded
+from covidqu.report.core.verdict import REPRODUCED, WORDS, rounded
 from covidqu.report.systems.overview import HEADLINES
 
 
 def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
     """Values of the template; what was not built is None."""
-    built = _headlines(sources)
+    built, leaders = _headlines(sources), leaderboard.lines(sources)
+    trained, verdicts = [run for run in runs if run.card], _by_paper(sources)
+    reduced_runs = {run.name for run in trained if run.changed}
     places = {label: name for label, (name, _, _) in HEADLINES.items()}
     return {
+        "no_full_run": 0 < len(trained) == len(reduced_runs),
+        "leaders": leaders,
+        "leader_columns": leaderboard.COLUMNS,
+        "counts": leaderboard.images(leaders),
+        "seeded": any(row["sd"] for line in leaders for row in line.cells.values() if row),
+        "findings": sentences(sources.results / CLAIMS, sources.results / "tables"),
+        "papers": [
+            {"paper": paper(system), "file": paper_file(system), "reference": references()[system]}
+            for system in SYSTEMS
+        ],
         "table": built,
         "links": {label: f"{_page_of(name)}#{name.replace('/', '-')}" for label, name in places.items()},
         "chart": charts.embedded(charts.headlines(_points(built))) if built else None,
         "confidence": f"{100 * sources.params.evaluate.bootstrap.confidence:g}",
-        "papers": _by_paper(sources),
-        "words": WORDS,
+        "verdicts": verdicts,
+        "words": [w for w in WORDS if w == REPRODUCED or any(item["counts"][w] for item in verdicts)],
         "runs": by_system(runs),
-        "reduced_runs": {run.name for run in runs if run.card and run.changed},
+        "trained": len(trained),
+        "run_count": len(runs),
+        "reduced_runs": reduced_runs,
     }
 
 

@@ -1,6 +1,7 @@
 """Which pages there are, in the order of the navigation. Leaves: `Page` records; imports nothing heavy."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from covidqu.report.core.published import SYSTEMS, paper
 
@@ -48,3 +49,9 @@ def pages() -> dict[str, list[Page]]:
         OURS: [REFERENCE],
         ABOUT: [DATA, METHODS, PROVENANCE],
     }
+
+
+def case_link(image: str) -> str | None:
+    """Where the case explorer shows a test image of the infection subset; None for another image, or other text."""
+    head = "infection/Test/"
+    return f"{CASES.file}#case={quote(image.removeprefix(head))}" if image.startswith(head) else None

@@ -17,9 +17,11 @@ from markupsafe import Markup, escape
 
 from covidqu.config.params import Params
 from covidqu.page import audit, cases, charts, curves, methods, overview, pages
-from covidqu.page.built import BuiltFigure, figures, table, tables
+from covidqu.page.built import BuiltFigure, figures, notes, table, tables
+from covidqu.page.citations import references
 from covidqu.page.folder import replacing_folder
-from covidqu.page.numbers import number, printed
+from covidqu.page.numbers import number, percent, printed
+from covidqu.page.public import Public, figure_kinds
 from covidqu.page.runs import RunState, by_system, reduced, states
 from covidqu.report import catalogue
 from covidqu.report.core.artefacts import Page
@@ -27,14 +29,16 @@ from covidqu.report.core.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 
 
-def page(params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None) -> None:
-    """Write the site to `out`; `settings`: the parameter files, kept beside it.
+def page(
+    params: Params, data: Path, results: Path, out: Path, settings: list[Path] | None = None, *, public: bool = False
+) -> None:
+    """Write the site to `out`; `settings`: the parameter files, kept beside it; `public`: without patients' images.
 
     ValueError where the results folder has no tables, or `out` holds something that is not a report.
     """
     if not (results / "tables").is_dir():
         raise ValueError(f"{results}/tables: no such folder; run the pipeline first")
-    sources = Sources(params, data, results)
+    sources = (Public if public else Sources)(params, data, results)
     with replacing_folder(out) as part:
         _keep(sources, part, settings or [])
         _assets(part)
@@ -43,9 +47,9 @@ def page(params: Params, data: Path, results: Path, out: Path, settings: list[Pa
 
 def _keep(sources: Sources, out: Path, settings: list[Path]) -> None:
     """Copies of what the pages link to: tables, figures, the comparison, the settings."""
-    for folder, kinds in (("tables", ("*.csv",)), ("figures", ("*.svg", "*.png"))):
+    for folder, kinds in (("tables", ("csv",)), ("figures", figure_kinds(sources))):
         for kind in kinds:
-            for file in sorted((sources.results / folder).rglob(kind)):
+            for file in sorted((sources.results / folder).rglob(f"*.{kind}")):
                 target = out / folder / file.relative_to(sources.results / folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
@@ -94,7 +98,9 @@ def _paper(sources: Sources, system: str, runs: list[RunState]) -> dict[str, Any
     drawn = figures(sources, system)
     return {
         "paper": paper(system),
+        "reference": references()[system],
         "tables": built,
+        "notes": notes(built),
         "missing": missing,
         "figures": [figure for figure in drawn if not _training(figure)],
         "training": [figure for figure in drawn if _training(figure)],
@@ -113,6 +119,7 @@ def _reference(sources: Sources) -> dict[str, Any]:
     own = figures(sources, OUR_SYSTEM)
     return {
         "tables": [found for found in alone.values() if found],
+        "notes": notes(found for found in alone.values() if found),
         "missing": [name for name, found in alone.items() if not found],
         "figures": [*(figure for figure in own if not _training(figure)), *figures(sources, "common", Page.OURS)],
         "training": [figure for figure in own if _training(figure)],
@@ -136,7 +143,7 @@ def _statistics(sources: Sources) -> dict[str, Any]:
     for title, folder in (("Across the systems", "common"), ("Audits of single claims", "audit")):
         built, missing = tables(sources, folder)
         groups.append({"title": title, "tables": built, "missing": missing, "figures": figures(sources, folder)})
-    return {"groups": groups}
+    return {"groups": groups, "notes": notes(item for group in groups for item in group["tables"])}
 
 
 def _provenance(runs: list[RunState], out: Path) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "printed": printed, "prose": prose}
+    environment.filters |= {"number": number, "percent": percent, "printed": printed, "prose": prose}
     return environment
 
 

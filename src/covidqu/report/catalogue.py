@@ -181,6 +181,21 @@ ARTEFACTS: tuple[Artefact, ...] = (
         ours=2,
     ),
     Table(
+        "common/detection",
+        "systems.detection:table",
+        runs=HEADLINES,
+        one_seed=True,
+        reads=Reads.RUNS | Reads.VALIDATION,
+        caption="Images called infected by how much of them the infection mask marks",
+    ),
+    Table(
+        "common/rank-stability",
+        "systems.rank_stability:table",
+        runs=HEADLINES,
+        reads=DATA,
+        caption="How sure the order of the systems by Dice is, with other images and other seeds",
+    ),
+    Table(
         "common/severity",
         "systems.severity:table",
         runs=HEADLINES,
@@ -205,7 +220,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
         "common/dice-by-area",
         "systems.subgroups:dice_by_area",
         runs=HEADLINES,
-        caption="Infection Dice by annotated area, and false infection by class",
+        caption="Infection Dice by annotated area, and images with more than 1 % positive where none is annotated",
     ),
     Table(
         "common/boundary",
@@ -325,6 +340,12 @@ ARTEFACTS: tuple[Artefact, ...] = (
         "systems.protocols:table",
         runs=with_infection,
         caption="Every infection run under every protocol, on the same test images",
+    ),
+    Table(
+        "common/batch-order",
+        "systems.batch_order:table",
+        runs=with_infection,
+        caption="The mean over batches (paper 001) in file order and in other orders of the same images",
     ),
     Table(
         "common/calibration",

@@ -22,7 +22,7 @@ from covidqu.report.tables import build
 COLUMNS = (
     *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),
     *("protocol_paper", "protocol_correct", "n", "ci_low", "ci_high", "run", "deviations", "status", "reason"),
-    *("verdict", "why", "kind", "unit"),
+    *("verdict", "why", "kind", "unit", "paper_low", "paper_high"),
 )
 CAUSES = {"subset": "data: another subset", "init": "weights: not those of the full run"}  # all else: size and length
 SMALLER = "size: reduced run"
@@ -55,7 +55,7 @@ def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
                     *(cell.measured_paper, cell.measured_correct, cell.protocol_paper, cell.protocol_correct),
                     *(cell.n, cell.ci_low, cell.ci_high, cell.run),
                     *(" - ".join(deviation_texts(sources, behind(sources, cell))), cell.status, cell.note),
-                    *(*_verdict(sources, name, cell), cell.kind, cell.unit),
+                    *(*_verdict(sources, name, cell), cell.kind, cell.unit, cell.paper_low, cell.paper_high),
                 ]
             )
     return rows

@@ -52,7 +52,8 @@ def _side_by_side(results: Path) -> str:
 
 def _overview(results: Path) -> str:
     title, rows = _made(results, OVERVIEW)
-    header = "| | printed | measured, paper's protocol | measured, correct protocol [95 % interval] | test images |"
+    correct = "measured, correct protocol [95 % interval], or ± SD over seeds"
+    header = f"| | printed | measured, paper's protocol | {correct} | test images |"
     table = "\n".join([header, "|---|---|---|---|---|", *(_line(row) for row in rows)])
     if "REDUCED RUN" not in title:
         return f"{table}\n\n{title}."
@@ -73,6 +74,7 @@ def _line(row: dict[str, str]) -> str:
     correct = "" if row["status"] == Status.MEASURED else f"{row['status']}: {row['note']}"
     if row["measured_correct"]:
         interval = f" [{number('ci_low')}, {number('ci_high')}]" if row["ci_low"] else ""
+        interval = f" ± {number('sd')}" if row.get("sd") else interval
         seeds = f", mean of {row['seeds']} seeds" if row["seeds"] not in ("", "1") else ""
         correct = f"{number('measured_correct')}{interval} ({row['protocol_correct']}{seeds})"
     return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from covidqu.report.catalogue import caption
 from covidqu.report.core.kinds import Status
-from covidqu.report.core.measures import APART
+from covidqu.report.core.measures import APART, OVER
 from covidqu.report.core.published import printed
 from covidqu.report.core.references import PREFIX
 from covidqu.report.systems.cost import MINUTES, PARAMETERS
-from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN, OVER
+from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN
 
 TABLE, COST = "common/cross-system", "common/cost"
 CAPTION = caption(TABLE)
@@ -72,7 +72,8 @@ def block(title: str, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, s
     headings = [list(COLUMNS)[place] for place in kept]
     lines = [["", *headings, "its paper prints, infection Dice"], ["---"] * (len(kept) + 2)]
     lines += [
-        [shown.name, *(line[place] for place in kept), _printed(shown)] for shown, line in zip(ROWS, body, strict=True)
+        [shown.name, *(line[place] for place in kept), printed_dice(shown)]
+        for shown, line in zip(ROWS, body, strict=True)
     ]
     return "\n".join([_heading(title, cells), "", *(f"| {' | '.join(line)} |" for line in lines)])
 
@@ -117,7 +118,8 @@ def _means(cells: Cells) -> Cells:
     return cells | several
 
 
-def _printed(shown: Shown) -> str:
+def printed_dice(shown: Shown) -> str:
+    """What the paper prints, or words; empty where there is no paper."""
     if isinstance(shown.printed, str):
         return shown.printed
     table, row, column = shown.printed

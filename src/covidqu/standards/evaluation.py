@@ -62,7 +62,7 @@ def beside(sources: Sources, run: str) -> dict[str, list[Cell]]:
 
 
 def _of_masks(sources: Sources, run: str, task: str) -> list[Cell]:
-    """Overlap on images that have something to find, and for infection what is painted where there is nothing."""
+    """Overlap on images that have something to find, and for infection what is marked where none is annotated."""
     cells = [cell(sources, TEST, name, run, task, name.lower(), correct=HEADLINE) for name in ("Dice", "IoU")]
     if task == "infection":
         cells += [

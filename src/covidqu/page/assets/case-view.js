@@ -28,23 +28,25 @@ async function heat(side, position, canvas) { // Grad-CAM as one colour, the mor
   const colour = [1, 3, 5].map((k) => parseInt(index.heat.slice(k, k + 2), 16));
   const pixels = new Uint8ClampedArray([...bytes].flatMap((v) => [...colour, 0.75 * v]));
   if (bytes.length) canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width), 0, 0);
+  return bytes.some((value) => value > 0) ? "" : bytes.length ? "Grad-CAM is zero all over this image" : "no Grad-CAM of this image";
 }
 
 function picture(position) {
-  const stack = make("div", { class: "stack" });
+  const stack = make("div", { class: index.images ? "stack" : "stack bare" });
   const src = `cases/images/${index.row[position]}.webp`;
   if (index.images) stack.append(make("img", { src, alt: `Chest X-ray ${index.id[position]}`, loading: "lazy" }));
+  else stack.append(make("span", {}, "no X-ray here"));
   return stack;
 }
 
-function show(position) {
+function show(position, entered = false) {
   open = position;
-  return update();
+  return update(entered);
 }
 
 async function enter(position) { // from the grid
-  await show(position);
-  by("layers").scrollIntoView();
+  await show(position, true);
+  by("detail").scrollIntoView();
   by("case-name").focus({ preventScroll: true });
 }
 
@@ -55,12 +57,23 @@ function step(way) { // round the list; from a case that is not in it to an end
 }
 
 async function close() {
+  if (history.state?.entered) return history.back(); // then `restore`
   const position = open;
   await show(-1);
   document.querySelector(`.thumb[data-position="${position}"]`)?.focus();
 }
 
+function toImages() {
+  (document.querySelector(".thumb") ?? by("case-name")).focus();
+}
+
+async function copy() {
+  const done = await navigator.clipboard.writeText(location.href).then(() => true, () => false);
+  by("said").textContent = done ? "Copied" : "Not allowed here: copy the address of this page";
+}
+
 function detail() {
+  by("said").textContent = "";
   const place = matches.indexOf(open);
   by("case-name").textContent = called(open);
   by("position").textContent = place < 0 ? "not among the matches" : `${count(place + 1)} of ${count(matches.length)}`;
@@ -82,10 +95,11 @@ function panel(side) {
   const caption = make("figcaption", {}, make("b", {}, `${side.toUpperCase()}: ${shown.name}`));
   const note = (words) => caption.append(make("small", {}, words));
   const failed = (error) => note(error.message);
-  [roi, shown.lacks, ...shown.notes].filter(Boolean).forEach(note);
+  if (shown.reduced) caption.append(" ", make("a", { class: "badge reduced", href: `provenance.html#${shown.name}` }, "reduced run"));
+  [roi, shown.lacks].filter(Boolean).forEach(note);
   const canvas = make("canvas", { "data-layer": "heat" });
   stack.append(canvas);
-  if (shown.heat) heat(side, position, canvas).catch(failed);
+  if (shown.heat) heat(side, position, canvas).then((words) => words && note(words), failed);
   lines(side, position).then((found) => stack.append(outlines(found)), failed);
   return make("figure", { class: "panel", "data-side": side }, make("div", { class: "frame" }, stack), caption);
 }

@@ -73,18 +73,24 @@ function address() {
   return fields.toString();
 }
 
-function remember() { // the choices in the address, nothing where all is as at the start
+/* The choices in the address, nothing where all is as at the start. A case that is opened from the grid is an entry of
+   its own, so that Back closes it. */
+function remember(entered = false) {
   const fields = address();
-  history.replaceState(null, "", fields ? `#${fields}` : location.href.split("#")[0]);
+  const target = fields ? `#${fields}` : location.href.split("#")[0];
+  if (entered) history.pushState({ entered }, "", target);
+  else history.replaceState(history.state, "", target);
 }
 
-function restore() {
+async function restore() {
+  const left = open;
   const fields = new URLSearchParams(location.hash.slice(1));
   for (const name of names()) put(name, fields.get(name) ?? start[name]);
   open = index.id.indexOf(fields.get("case"));
   look();
-  update();
-  if (open >= 0) by("layers").scrollIntoView();
+  await update();
+  if (open >= 0) by("detail").scrollIntoView();
+  if (left >= 0 && open < 0) document.querySelector(`.thumb[data-position="${left}"]`)?.focus();
 }
 
 /* ---- numbers ---- */
@@ -148,13 +154,13 @@ function sorted() {
 }
 
 /* ---- everything anew after a choice ---- */
-async function update() {
+async function update(entered = false) {
   const mine = ++turn;
   const missing = await Promise.all(sides().map((side) => load(`scores/${read(side)}`))).then(() => "", String);
   if (missing) by("count").textContent = missing;
   if (missing || mine !== turn) return;
   matches = sorted();
-  remember();
+  remember(entered);
   summary();
   [by("detail").hidden, by("gallery").hidden] = [open < 0, open >= 0];
   if (open >= 0) return detail();
@@ -243,14 +249,24 @@ function chosen(event) {
   return remember();
 }
 
+function offer() { // a layer that no run here has cannot be chosen
+  const drawn = (task) => index.runs.some((one) => one.drawn.includes(task));
+  const there = { "truth-lung": index.images, "truth-infection": index.images, "found-lung": drawn("lung"),
+    "found-infection": drawn("infection"), heat: index.runs.some((one) => one.heat) };
+  for (const box of controls("layer").filter((one) => !there[one.value])) {
+    [box.disabled, box.checked, box.parentElement.title] = [true, false, "no run here has this"];
+  }
+}
+
 function begin(data) {
   index = data;
+  offer();
   start = Object.fromEntries(names().map((name) => [name, read(name)]));
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => { location.hash = ""; setTimeout(restore); });
+  form.addEventListener("reset", () => { history.replaceState(null, "", location.href.split("#")[0]); setTimeout(restore); });
   document.addEventListener("input", (event) => event.target.form === form && chosen(event));
   for (const button of by("presets").children) button.addEventListener("click", () => preset(button.dataset.preset));
-  const actions = { more, back: close, previous: () => step(-1), next: () => step(1), restore: unchanged };
+  const actions = { more, "to-images": toImages, copy, print: () => window.print(), back: close, previous: () => step(-1), next: () => step(1), restore: unchanged };
   for (const [id, action] of Object.entries(actions)) by(id).addEventListener("click", action);
   for (const name of SLIDERS) by(name).addEventListener("input", () => set(name, Number(by(name).value)));
   by("panels").addEventListener("pointermove", drag);

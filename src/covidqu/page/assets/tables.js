@@ -8,7 +8,7 @@ function sortKey(cell) {
   const exact = cell.querySelector("data");
   const text = (exact ? exact.value : cell.textContent).trim();
   const number = Number(text.replace(/,/g, ""));
-  return { empty: text === "" || ["not run", "undefined", "no such output", "not applicable", "printed only"].includes(text), number: text === "" ? NaN : number, text };
+  return { empty: text === "" || cell.querySelector(".none") !== null, number: text === "" ? NaN : number, text };
 }
 
 function compare(a, b) {
@@ -61,6 +61,23 @@ function makeFilterable(table, box) {
   });
 }
 
+/** A table that is wider than its box says on which side it goes on. */
+function showsMore(box) {
+  const words = document.createElement("p");
+  words.className = "go-on";
+  words.textContent = "More columns to the right →";
+  words.hidden = true;
+  box.after(words);
+  const look = () => {
+    const left = box.scrollWidth - box.clientWidth - box.scrollLeft;
+    box.classList.toggle("more-right", left > 2);
+    box.classList.toggle("more-left", box.scrollLeft > 2);
+    words.hidden = left <= 2;
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box); // also when a closed <details> around it opens
+}
+
 /** A link to something inside a closed <details> opens it. */
 function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -74,5 +91,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const box = table.dataset.filter && document.getElementById(table.dataset.filter);
   if (box) makeFilterable(table, box);
 }
+for (const box of document.querySelectorAll(".scroll")) showsMore(box);
 window.addEventListener("hashchange", openTarget);
 openTarget();

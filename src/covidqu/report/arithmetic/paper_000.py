@@ -27,6 +27,10 @@ from covidqu.report.core.published import printed
 LABELS = ("Normal", "Non-COVID", "COVID-19")
 WITHOUT_INFECTION = ("Normal", "Non-COVID")
 TEXT = "swin-dual/text"
+NONE_BLANK = (
+    "no prediction was blank if masks were thresholded; of probabilities, none scores 1 and any number may be blank "
+    "once thresholded (audit/000-false-infection: I.Dice of soft masks)"
+)
 
 
 def findings() -> list[Cell]:
@@ -135,13 +139,13 @@ def _overall(short: str, column: str, stated: str, counts: str) -> list[Cell]:
 
 
 def _empty_dice() -> list[Cell]:
-    """An empty target has no overlap: what a smoothed Dice of 0.0001 says about blank predictions."""
+    """An empty target has no overlap: what a smoothed Dice of 0.0001 says about blank ones, if of masks."""
     cells, images = [], _test_images("swin-dual/table-2")
     for label in WITHOUT_INFECTION:
         value = of_printed("swin-dual/table-5", label, "I.Dice")
         one = 1 / images[label]
         low, high = max(0.0, value.span[0]), value.span[1]
-        word = "above the printed value: no prediction was blank" if one > high else "one blank prediction is possible"
+        word = f"above the printed value: {NONE_BLANK}" if one > high else "one blank prediction is possible"
         row = f"swin-dual/table-5: {label} I.Dice"
         needs = "the printed mean is larger: something is added to the numerator" if low > 0 else "agrees"
         cells.append(finding(row, "without smoothing", "no overlap with an empty target", 0.0, needs, value.value))
@@ -150,7 +154,7 @@ def _empty_dice() -> list[Cell]:
         least = 1 / high - 1
         most = 1 / low - 1 if low else float("inf")
         upper = f"to {most:.0f} ({most / PX**2:.1%})" if low else "or more"
-        words = f"{least:.0f} ({least / PX**2:.1%} of the image) {upper} pixels of false infection per image"
+        words = f"{least:.0f} ({least / PX**2:.1%} of the image) {upper} pixels (of probabilities: their sum) per image"
         how = "harmonic mean of P + 1 is 1 / Dice where the target is empty and 1 is added"
         cells.append(finding(row, "false pixels, at least", how, least, words, value.value))
     values = [of_printed("swin-dual/table-5", label, "I.Dice") for label in LABELS]

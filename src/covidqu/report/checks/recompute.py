@@ -13,6 +13,8 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tqdm import tqdm
+
 from covidqu.config.params import Params
 from covidqu.data.index import INDEX
 from covidqu.report import catalogue, comparison
@@ -31,6 +33,7 @@ README = Path("README.md")
 SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its tables were written
 NO_DATA = "need the packed data, not here (--data FOLDER)"
 PATIENTS = "show patients, never committed"
+BAR = {"unit": "", "delay": 5, "disable": None, "leave": False}  # on a terminal, where it takes more than some seconds
 PART = 100  # characters of a long text that are shown
 
 
@@ -84,12 +87,12 @@ class Recomputation:
         made = [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".md")]
         made += ["comparison.csv", *(f"figures/{name}.svg" for name in shapes)]
         self._same_files(made)
-        for name in names:
+        for name in tqdm(names, desc=f"{self.results}: tables", **BAR):
             self._table(name)
         self._comparison()
         self._claims()
         self._readme()
-        for name in shapes:
+        for name in tqdm(shapes, desc=f"{self.results}: figures", **BAR):
             self._figure(name)
         for name in self.drawn.keys() - set(shapes):
             self._skip("figures", PATIENTS, name)

@@ -16,11 +16,14 @@ from covidqu.report.core.kinds import Kind, Status, Unit
 from covidqu.report.core.published import SYSTEMS, paper, printed
 
 Value = int | float | str | None
+SMALLEST = 1e-4  # p values below it are in scientific notation
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of a table. `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `n`: images behind it.
+    """One value of a table. `n`: images behind it.
+
+    `ci_low`, `ci_high`: bootstrap interval of `measured_correct`; `paper_low`, `paper_high`: that of `measured_paper`.
 
     `sd`: standard deviation over seeds, where `measured_correct` (or `measured_paper`) is a mean over several.
     A cell without a number of ours has another `status` than measured, and `note` says why.
@@ -41,6 +44,8 @@ class Cell:
     seeds: int | None = None
     note: str = ""
     sd: float | None = None
+    paper_low: float | None = None
+    paper_high: float | None = None
     status: Status = Status.MEASURED
     kind: Kind | None = None
     unit: Unit | None = None
@@ -80,7 +85,8 @@ class Table:
 def of_record(record: dict[str, str]) -> Cell:
     """The cell that a row of a table's CSV file holds."""
     values = {c: _value(record[c]) for c in ("published", "measured_paper", "measured_correct")}
-    numbers = {c: float(record[c]) if record[c] else None for c in ("ci_low", "ci_high")}
+    floats = ("ci_low", "ci_high", "sd", "paper_low", "paper_high")
+    numbers = {c: float(record[c]) if record[c] else None for c in floats}
     counts = {c: int(record[c]) if record[c] else None for c in ("n", "seeds")}
     what = {"status": Status(record["status"]), "kind": Kind(record["kind"]) if record["kind"] else None}
     what |= {"unit": Unit(record["unit"]) if record["unit"] else None}
@@ -118,6 +124,11 @@ def _beside_printed(name: str, cell: Cell, value: Value) -> Cell:
         return replace(cell, published=value)
     table, place = paper(system).tables[short], (cell.row, cell.column)
     return replace(cell, published=value, kind=table.kind_of(*place), unit=table.unit_of(*place) or cell.unit)
+
+
+def p_value(p: float) -> Value:
+    """A probability as a number, or in scientific notation where six decimals would hide its digits."""
+    return p if p >= SMALLEST or p == 0 else f"{p:.2e}"
 
 
 def text(value: Value) -> str:

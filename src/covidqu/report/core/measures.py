@@ -13,7 +13,7 @@ import pandas as pd
 from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
 from covidqu.evaluate import classification, protocols, quality
-from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
+from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio, bootstrap_strata
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.run_cells import (
@@ -31,14 +31,16 @@ from covidqu.report.core.several_runs import difference_cell, over_seeds
 from covidqu.report.core.sources import Sources
 
 __all__ = [
-    "APART", "FALSE_POSITIVES", "HEADLINE", "SEEDS", "Interval", "at_px", "cell", "class_cell", "difference_cell",
-    "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds", "psnr_cell", "value",
+    "ANY", "APART", "FALSE_POSITIVES", "HEADLINE", "MARKED", "OVER", "SEEDS", "Interval", "at_px", "cell", "class_cell",
+    "difference_cell", "false_positive_cells", "image_cell", "loss_cell", "measure", "not_run", "over_seeds",
+    "psnr_cell", "value",
 ]  # fmt: skip
 PERCENT = 100.0
 HEADLINE = "img_covid"  # for lungs: all images with an annotated lung
+ANY, OVER = MARKED = ("share with a positive pixel", "share with more than 1 % of the image positive")
 FALSE_POSITIVES = {  # column: measure of the protocols `fp_*`
-    "share with a positive pixel": "any",
-    "share with more than 1 % of the image positive": "over_1_percent",
+    ANY: "any",
+    OVER: "over_1_percent",
     "mean positive share of the image": "area",
     "mean positive share of the lung": "area_of_lung",
 }
@@ -49,14 +51,20 @@ Select = str | Callable[[pd.DataFrame], np.ndarray | pd.Series] | None  # a labe
 
 
 def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Interval:
-    """Value and percentile interval over images; `batch8_seq` has no interval, its batches are no sample of images."""
+    """Value and percentile interval over images.
+
+    Of `batch8_seq` over batches, as they are in file order: those with and without annotated pixels apart, because
+    file order fixes how many there are of each.
+    """
     unit = protocols.PROTOCOLS[protocol].unit
     if unit == "image":
         return bootstrap_mean(_finite(protocols.per_image(protocol, scores, task)[metric]), config.bootstrap)
     if unit == "pixel":
         counts = protocols.pooled(protocol, scores, task)
         return bootstrap_ratio(counts, protocols.pooled_measure(metric), config.bootstrap)
-    return value(protocol, scores, task, metric, config), None, None
+    batches = protocols.per_batch(scores, task, config.protocol_batch)[metric].to_numpy()
+    strata = protocols.infected_batches(scores, task, config.protocol_batch)
+    return bootstrap_strata(batches, strata, config.bootstrap)
 
 
 def value(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> float:
@@ -101,7 +109,7 @@ def cell(
     reason = _why_undefined([p for p in (paper, correct) if p], scores, task, metric, config)
     if reason:
         raise Missing(Status.UNDEFINED, reason)
-    by_paper = None if paper is None else value(paper, scores, task, metric, config) * scale
+    by_paper = None if paper is None else measure(paper, scores, task, metric, config)
     found: Found = (None, None, None) if correct is None else measure(correct, scores, task, metric, config)
     n = len(_images(counted, scores, task, metric))
     what = {"paper": paper or "", "by_paper": by_paper, "note": note, "kind": Kind.PERFORMANCE, "unit": share(scale)}
@@ -286,9 +294,13 @@ def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note
     scores, config = sources.scores(run), sources.params.run(run)
     terms = [term.model_dump() for term in config.loss[task]]
     try:
-        loss = protocols.batched_loss(scores, task, config.batch, terms)
+        losses = protocols.batch_losses(scores, task, config.batch, terms)
     except ValueError as error:
         raise Missing(Status.NOT_RUN, str(error)) from None
+    if not np.isfinite(losses).all():
+        raise Missing(Status.UNDEFINED, "no finite loss on these test images")
+    strata, bootstrap = protocols.infected_batches(scores, task, config.batch), sources.params.evaluate.bootstrap
+    loss, low, high = bootstrap_strata(losses, strata, bootstrap)
     how = f"mean over batches of {config.batch} in file order"
     words = [note, "a loss depends on its batches and has no correct counterpart"]
     return Cell(
@@ -299,4 +311,6 @@ def loss_cell(sources: Sources, row: str, column: str, run: str, task: str, note
         seeds=SEEDS,
         note=joined(*words),
         kind=Kind.PERFORMANCE,
+        paper_low=low,
+        paper_high=high,
     )

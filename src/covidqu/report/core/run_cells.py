@@ -52,18 +52,21 @@ def measured(
     note: str = "",
     kind: Kind | None = None,
     unit: Unit | None = None,
-    by_paper: float | None = None,
+    by_paper: Found | None = None,
 ) -> Cell:
     """Value and bounds, times `scale`, under the protocol `how`.
 
-    `paper` names the paper's protocol; `by_paper`: what it gives, times `scale`, where that is another number.
+    `paper` names the paper's protocol; `by_paper`: what it gives, where that is not the same.
     """
-    value, low, high = (None if v is None else v * scale for v in found)
+    value, low, high = scaled(found, scale)
+    theirs = scaled(by_paper or found, scale) if paper else (None, None, None)
     return Cell(
-        *(row, column, None, value if paper and by_paper is None else by_paper, value, paper, how),
+        *(row, column, None, theirs[0], value, paper, how),
         n=n,
         ci_low=low,
         ci_high=high,
+        paper_low=theirs[1],
+        paper_high=theirs[2],
         run=run,
         split=tested_on(sources, run),
         seeds=SEEDS,
@@ -71,6 +74,12 @@ def measured(
         kind=kind,
         unit=unit,
     )
+
+
+def scaled(found: Found, scale: float) -> Found:
+    """Value and bounds in another unit."""
+    value, low, high = (None if v is None else v * scale for v in found)
+    return value, low, high
 
 
 def share(scale: float) -> Unit:

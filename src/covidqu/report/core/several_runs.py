@@ -49,6 +49,8 @@ def over_seeds(sources: Sources, run: str, make: Callable[[str], Cell]) -> Cell:
         n=images[0] if len(images) == 1 else None,
         ci_low=None,
         ci_high=None,
+        paper_low=None,
+        paper_high=None,
         seeds=len(found),
         note=joined(*(cell.note for cell in found), spread, counted, without),
         sd=stdev(values),

@@ -2,7 +2,7 @@
 
 Only performance can be reproduced, and only by a run as large as the printed one, on images like those of the paper.
 The rule (`RULE` states it to readers): both stand under the paper's own protocol. The printed value stands for all
-values that round to it, the measured one for its bootstrap interval. They reproduce each other when the two overlap.
+values that round to it, the measured one for its own bootstrap interval. They reproduce each other when both overlap.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ WITHOUT_NUMBER = tuple(status.value for status in Status if status is not Status
 WORDS = (*JUDGED, REDUCED, AGREES, DIFFERS, SETTING, BY_DEFINITION, NOT_COMPARABLE, *WITHOUT_NUMBER)
 RULE = (
     "A printed value stands for everything that rounds to it. The value measured under the paper's protocol stands "
-    "for its bootstrap interval over test images; the interval is that of the correct protocol, moved to the "
-    "value under the paper's. If the two ranges overlap the word is “reproduced”, otherwise “above” or "
-    "“below” says on which side of the printed value ours lies, not which is better. Without an interval only "
+    "for its own bootstrap interval over test images, or over batches where the paper's protocol averages batches "
+    "(those with and without annotated pixels apart). If the two ranges overlap the word is “reproduced”, otherwise "
+    "“above” or “below” says on which side of the printed value ours lies, not which is better. Without one only "
     "rounding counts. A performance is judged so only if it is that of a run as large as the printed one; of others "
     "the difference is shown, and no verdict given. Counts of images, properties of the data and counts of parameters "
     "“agree” or “differ”; “by definition” marks a value that no run could miss. “Not comparable”: printed for other "
@@ -94,12 +94,12 @@ def _below(limit: float, cell: Cell) -> Verdict:
 
 
 def _numbers(printed: Rounded, ours: float, cell: Cell) -> tuple[str, str]:
-    below = above = 0.0
-    if cell.ci_low is not None and cell.ci_high is not None:
-        centre = float(cell.measured_correct)  # type: ignore[arg-type]
-        below, above = centre - cell.ci_low, cell.ci_high - centre
-    if overlap(printed.span, (ours - below, ours + above)) is not None:
-        return REPRODUCED, "within the interval of ours" if below or above else "rounds to the printed value"
+    if cell.paper_low is not None and cell.paper_high is not None:
+        span = cell.paper_low, cell.paper_high
+    else:
+        span = ours, ours
+    if overlap(printed.span, span) is not None:
+        return REPRODUCED, "within the interval of ours" if span[0] < span[1] else "rounds to the printed value"
     side = ABOVE if ours > printed.value else BELOW
     return side, f"ours is {abs(ours - printed.value):.4g} {side} the printed value"
 

@@ -137,13 +137,13 @@ def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
 
 
 def false_infection_words(sources: Sources, named: dict[str, str]) -> str:
-    """How often each run (run -> its name here) paints infection where there is none; empty without scores."""
+    """How often each run (run -> its name here) marks infection where none is annotated; empty without scores."""
     found = []
     for protocol, who in APART.items():
-        rates = [false_positive_cells(sources, "", run, protocol)[0] for run in named]
-        words = [f"{named[c.run]} {c.measured_correct:.1%}" for c in rates if c.measured]
-        found += [f"{who} (n = {rates[0].n}): {', '.join(words)}"] if words else []
-    return f"Test images with any false infection, {'; '.join(found)}" if found else ""
+        rates = [false_positive_cells(sources, "", run, protocol)[:2] for run in named]
+        words = [f"{named[a.run]} {a.measured_correct:.1%} / {b.measured_correct:.1%}" for a, b in rates if a.measured]
+        found += [f"{who} (n = {rates[0][0].n}): {', '.join(words)}"] if words else []
+    return f"Test images with a positive pixel / more than 1 % positive, {'; '.join(found)}" if found else ""
 
 
 def area(mask: np.ndarray) -> str:

@@ -1,13 +1,15 @@
 """Tables of paper 001 (U-Net++ on EfficientNet-B3): hyper-parameters, test set, categories, training dynamics."""
 
+from dataclasses import replace
+
 from covidqu.config.data import CLASSES, PX
 from covidqu.config.training import Run
 from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind, Missing, Status
-from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, not_run, value
+from covidqu.report.core.measures import SEEDS, cell, false_positive_cells, measure, not_run
 from covidqu.report.core.published import printed
-from covidqu.report.core.run_cells import or_missing
+from covidqu.report.core.run_cells import Found, or_missing
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.counts import counts, scored_images
 
@@ -122,24 +124,26 @@ def _epochs(sources: Sources) -> list[Cell]:
     gap = "the paper's mean over batches was not recorded"
     final = f"{float(last['lr']):.3g} in epoch {int(last['epoch'])}; after it the schedule ends"
     end = config.schedule.lr_min if config.schedule.kind == "cosine" else config.optimizer.lr
-    batches = _validation_dice(sources)
+    batches, *bounds = _validation_dice(sources)
     found: tuple[tuple[Value, str, Value, str, str, str], ...] = (
         (None, "", int(best["epoch"]), f"best validation Dice, {how}", "Val", gap),
         (None, "", float(best[f"train_{TASK}_dice"]), f"{how}, augmented, during training", "Train", gap),
         (batches, BATCHES if batches else "", float(best[f"val_{TASK}_dice"]), how, "Val", "" if batches else gap),
         (end, "rate at the end of the schedule", float(last["lr"]), "rate of the last epoch", "", final),
     )
-    return [
+    cells = [
         Cell(row, "value", None, ours, v, by, p, run=RUN, split=split, seeds=SEEDS, note=note)
         for row, (ours, by, v, p, split, note) in zip(rows, found, strict=True)
     ]
+    cells[2] = replace(cells[2], paper_low=bounds[0], paper_high=bounds[1])
+    return cells
 
 
-def _validation_dice(sources: Sources) -> float | None:
-    """Dice of Val under the paper's protocol; None where the run was not validated."""
+def _validation_dice(sources: Sources) -> Found:
+    """Dice of Val under the paper's protocol with its interval; None where the run was not validated."""
     if sources.why_no_validation(RUN) or (scores := sources.validation(RUN)) is None:
-        return None
-    return value(BATCHES, scores, TASK, "dice", sources.params.evaluate)
+        return None, None, None
+    return measure(BATCHES, scores, TASK, "dice", sources.params.evaluate)
 
 
 @or_missing

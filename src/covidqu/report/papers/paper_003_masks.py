@@ -8,6 +8,7 @@ percent, as printed; every number is the mean over seeds.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import stdev
 
 import numpy as np
@@ -15,10 +16,21 @@ import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.evaluate import protocols, quality
+from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import HEADLINE, at_px, cell, image_cell, not_run, over_seeds, psnr_cell
-from covidqu.report.core.run_cells import SEEDS, joined, or_missing, tested_on
+from covidqu.report.core.measures import (
+    FALSE_POSITIVES,
+    HEADLINE,
+    MARKED,
+    at_px,
+    cell,
+    image_cell,
+    not_run,
+    over_seeds,
+    psnr_cell,
+)
+from covidqu.report.core.run_cells import SEEDS, joined, or_missing, scaled, tested_on
 from covidqu.report.core.sources import Sources
 
 RUN, PRE = "cbam-mtl-unet-proposed", "cbam-mtl-unet-pre"
@@ -134,7 +146,14 @@ def _psnr(sources: Sources, row: str, column: str, run: str, select: Select) -> 
     if by_us.ci_low is not None and not np.isfinite([by_us.ci_low, by_us.ci_high]).all():
         by_us = replace(by_us, ci_low=None, ci_high=None)
         note = joined(note, "no interval: resamples without an error have no PSNR")
-    return replace(by_us, measured_paper=each.measured_correct, protocol_paper=each.protocol_correct, note=note)
+    return replace(
+        by_us,
+        measured_paper=each.measured_correct,
+        protocol_paper=each.protocol_correct,
+        paper_low=each.ci_low,
+        paper_high=each.ci_high,
+        note=note,
+    )
 
 
 def _hard_psnr(sources: Sources, row: str, column: str, run: str, select: Select) -> Cell:
@@ -169,10 +188,13 @@ def _dice(sources: Sources, row: str, run: str) -> Cell:
     if not found.measured:
         return found
     scores = sources.scores(run)
-    every = per_image(scores[in_head(scores)], px, ALL, "dice").mean()
+    every = per_image(scores[in_head(scores)], px, ALL, "dice").to_numpy()
+    by_paper, low, high = scaled(bootstrap_mean(every, sources.params.evaluate.bootstrap), PERCENT)
     return replace(
         found,
-        measured_paper=PERCENT * float(every),
+        measured_paper=by_paper,
+        paper_low=low,
+        paper_high=high,
         protocol_paper=f"{ALL}, {px} px",
         protocol_correct=f"{HEADLINE}, {px} px",
     )
@@ -220,7 +242,7 @@ def _std_of_images(sources: Sources, row: str, column: str, run: str) -> Cell:
 
 
 def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
-    """What empty masks do to Dice, and how many of them are painted on."""
+    """What empty masks do to Dice, and on how many of them infection is marked."""
 
     def dice(one: str) -> Cell:
         def quantity(scores: pd.DataFrame) -> pd.Series:
@@ -230,17 +252,19 @@ def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
         found = image_cell(sources, row, "Dice, Normal", one, quantity, **shown, note=BLANK)
         if not found.measured:
             return found
-        by_paper, how = found.measured_correct, found.protocol_correct
-        empty = {"measured_correct": None, "protocol_correct": "", "ci_low": None, "ci_high": None}
-        return replace(found, measured_paper=by_paper, protocol_paper=how, **empty)
+        theirs = {"measured_paper": found.measured_correct, "protocol_paper": found.protocol_correct}
+        theirs |= {"paper_low": found.ci_low, "paper_high": found.ci_high}
+        ours = {"measured_correct": None, "protocol_correct": "", "ci_low": None, "ci_high": None}
+        return replace(found, **theirs, **ours)
 
-    def painted(one: str) -> Cell:
-        px, column = side(sources, one), "Normal, share with a positive pixel"
+    def marked(one: str, column: str) -> Cell:
+        px = side(sources, one)
 
         def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, px, "fp_normal", "any")
+            return per_image(scores, px, "fp_normal", FALSE_POSITIVES[column])
 
         shown = {"select": normal, "scale": PERCENT, "how": f"fp_normal, {px} px"}
-        return image_cell(sources, row, column, one, quantity, **shown)
+        return image_cell(sources, row, f"Normal, {column}", one, quantity, **shown)
 
-    return [over_seeds(sources, run, dice), over_seeds(sources, run, painted)]
+    shares = [over_seeds(sources, run, partial(marked, column=column)) for column in MARKED]
+    return [over_seeds(sources, run, dice), *shares]

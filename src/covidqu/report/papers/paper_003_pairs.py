@@ -16,7 +16,7 @@ from covidqu.evaluate import classification
 from covidqu.evaluate.comparisons import mcnemar
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.arithmetic.paper_003 import t_test
-from covidqu.report.core.cells import Cell, Value
+from covidqu.report.core.cells import Cell, Value, p_value
 from covidqu.report.core.kinds import Kind
 from covidqu.report.core.measures import HEADLINE, not_run
 from covidqu.report.core.run_cells import SEEDS, class_protocol, measured, tested_on
@@ -28,7 +28,6 @@ ROWS = (
     *("McNemar: only simple right", "McNemar: only proposed right", "McNemar, exact: p"),
     *("accuracy, proposed - simple", "Dice, proposed - simple", "Wilcoxon signed-rank of Dice: p"),
 )
-SMALLEST = 1e-4  # below it six decimals say too little
 
 
 def tests(sources: Sources) -> list[Cell]:
@@ -45,11 +44,6 @@ def _printed() -> list[Cell]:
     note = "recomputed from printed numbers; metrics of two models are neither images nor runs"
     rows = {"paired t-test on Table 4: t": t, "paired t-test on Table 4: p": p_value(p)}
     return [Cell(row, "value", None, v, None, how, "", note=note, kind=Kind.ARITHMETIC) for row, v in rows.items()]
-
-
-def p_value(p: float) -> Value:
-    """A probability as a number, or in scientific notation where six decimals would not show it."""
-    return p if p >= SMALLEST or p == 0 else f"{p:.3e}"
 
 
 def _pairs(sources: Sources) -> dict[str, tuple[str, str]]:

@@ -13,10 +13,11 @@ import pandas as pd
 from covidqu.config.data import CLASSES
 from covidqu.evaluate import protocols
 from covidqu.evaluate.protocols import FALSE_INFECTION
+from covidqu.evaluate.statistics import Interval, bootstrap_strata
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import HEADLINE, cell, class_cell, image_cell
-from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, tested_on
+from covidqu.report.core.measures import FALSE_POSITIVES, HEADLINE, MARKED, cell, class_cell, image_cell
+from covidqu.report.core.run_cells import SEEDS, class_protocol, not_run, or_missing, scaled, tested_on
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.counts import counts
 
@@ -60,7 +61,7 @@ def experiments(sources: Sources) -> list[Cell]:
         if run not in NO_MASK:
             cells += [_dice(sources, row, run), _dice_of_all(sources, row, "Dice, all images", run)]
             for protocol, label in FALSE_INFECTION.items():
-                for words, metric in (("share with a positive pixel", "any"), ("mean area", "area")):
+                for words, metric in (*((column, FALSE_POSITIVES[column]) for column in MARKED), ("mean area", "area")):
                     column = f"{label}, {words}"
                     cells.append(cell(sources, row, column, run, "infection", metric, correct=protocol))
         if run not in NO_CLASS:
@@ -83,7 +84,9 @@ def _dice(sources: Sources, row: str, run: str) -> Cell:
     if not found.measured:
         return found
     soft, how = soft_dice(sources, run, protocols.select(HEADLINE, sources.scores(run), "infection"))
-    return replace(found, measured_paper=PERCENT * soft, protocol_paper=f"{how}, images with infection")
+    by_paper, low, high = scaled(soft, PERCENT)
+    theirs = {"measured_paper": by_paper, "paper_low": low, "paper_high": high}
+    return replace(found, **theirs, protocol_paper=f"{how}, images with infection")
 
 
 @or_missing
@@ -94,8 +97,9 @@ def _dice_of_all(sources: Sources, row: str, column: str, run: str) -> Cell:
         raise Missing(Status.NO_OUTPUT, f"run {run} has no infection mask")
     soft, how = soft_dice(sources, run, scores)
     note = "half of the images have an empty mask, of which a batch of them scores about 0 unless it is blank"
+    by_paper, low, high = scaled(soft, PERCENT)
     return Cell(
-        *(row, column, None, PERCENT * soft, None, f"{how}, all images"),
+        *(row, column, None, by_paper, None, f"{how}, all images"),
         n=len(scores),
         run=run,
         split=tested_on(sources, run),
@@ -103,13 +107,18 @@ def _dice_of_all(sources: Sources, row: str, column: str, run: str) -> Cell:
         note=note,
         kind=Kind.PERFORMANCE,
         unit=Unit.PERCENT,
+        paper_low=low,
+        paper_high=high,
     )
 
 
-def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[float, str]:
+def soft_dice(sources: Sources, run: str, scores: pd.DataFrame) -> tuple[Interval, str]:
     """Soft Dice (smoothing 1) pooled in batches of the run's size in file order, and how it was made in words."""
     batch = sources.params.run(run).batch
-    return 1.0 - protocols.batched_loss(scores, "infection", batch, SOFT), f"soft, mean over batches of {batch}"
+    dice = 1.0 - protocols.batch_losses(scores, "infection", batch, SOFT)
+    strata = protocols.infected_batches(scores, "infection", batch)
+    found = bootstrap_strata(dice, strata, sources.params.evaluate.bootstrap)
+    return found, f"soft, mean over batches of {batch}"
 
 
 def prose(sources: Sources) -> list[Cell]:

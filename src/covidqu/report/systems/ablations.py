@@ -1,15 +1,19 @@
 """Table and figure `common/ablations`: what each part of the reference system brings, on Val images.
 
 Enters: validation.parquet of the pairs of runs in `params.ablations`; leaves: cells, a row per part, and one figure.
-A difference is the run with the part minus the run without it, paired over images.
+A difference is the run with the part minus the run without it, paired over images. Its interval is over images; whether
+it is more than another seed does is asked of the runs that were trained with several.
 """
 
 from dataclasses import replace
+from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from covidqu.evaluate.comparisons import wilcoxon
 from covidqu.evaluate.protocols import per_image
@@ -18,7 +22,7 @@ from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import APART, HEADLINE
-from covidqu.report.core.run_cells import Found, absent, class_protocol, joined, measured, not_run
+from covidqu.report.core.run_cells import Found, absent, class_protocol, joined, measured, not_run, or_missing
 from covidqu.report.core.several_runs import class_difference, mask_difference, shared
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY
@@ -37,22 +41,76 @@ MASKS = {  # column: task, measure, protocol
     **{column: ("infection", "over_1_percent", protocol) for column, protocol in FALSE_INFECTION.items()},
     LUNG: ("lung", "dice", HEADLINE),
 }
+BEYOND = "infection Dice, more than seeds do"
+NOISE, SPREAD = "chance of training, all seeds", "infection Dice, SD over seeds"  # a row, and its column
+FEWEST = 3  # seeds; two have one degree of freedom, of which t is 12.7
 Pair = tuple[str, str]  # the run with the part, the run without it
+
+
+class Noise(NamedTuple):
+    """What the seed alone does to a run's mean Dice: SD over seeds, pooled over `runs`, each trained with several."""
+
+    sd: float
+    freedom: int
+    runs: list[str]
+
+    @property
+    def reach(self) -> float:
+        """How far two trainings that differ in nothing but the seed are apart, at most, in 95 of 100 cases."""
+        return float(stats.t.ppf(0.975, self.freedom)) * sqrt(2) * self.sd
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are enough seeds to judge a difference by."""
+        return self.freedom >= FEWEST - 1
+
+    @property
+    def words(self) -> str:
+        """What it rests on."""
+        return f"{self.freedom + len(self.runs)} trainings of {', '.join(self.runs)}"
 
 
 def table(sources: Sources) -> list[Cell]:
     """Rows are parts: Dice of both runs, then differences; "not run" where one of the two was not validated."""
-    return [cell for part, pair in sources.params.ablations.items() for cell in _row(sources, part, pair)]
+    found = noise(sources)
+    rows = [cell for part, pair in sources.params.ablations.items() for cell in _row(sources, part, pair, found)]
+    if found is None:
+        return [*rows, absent(NOISE, SPREAD, Missing(Status.NOT_RUN, "no run was validated with two seeds"))]
+    reach = f"two trainings differ by up to {found.reach:.3f} in 95 of 100 cases"
+    note = f"{found.words}; {reach if found.tells else 'too few seeds to tell'}"
+    shown = measured(sources, NOISE, SPREAD, found.runs[0], (found.sd, None, None), "SD over seeds", n=0, note=note)
+    split = f"{sources.params.run(found.runs[0]).split} Val"
+    return [*rows, replace(shown, n=None, split=split, seeds=found.freedom + len(found.runs))]
 
 
-def _row(sources: Sources, part: str, pair: Pair) -> list[Cell]:
+def noise(sources: Sources) -> Noise | None:
+    """From all runs of the pairs that were validated with more than one seed; None without any."""
+    means: dict[str, list[float]] = {}
+    for run in sources.params.ablated:
+        frame = None if sources.why_no_validation(run) else sources.validation(run)
+        values = None if frame is None else per_image(HEADLINE, frame, "infection")["dice"]
+        if values is not None and len(values):
+            means.setdefault(sources.params.base(run), []).append(float(values.mean()))
+    several = {run: found for run, found in means.items() if len(found) > 1}
+    if not several:
+        return None
+    freedom = sum(len(found) - 1 for found in several.values())
+    squares = sum((len(found) - 1) * np.var(found, ddof=1) for found in several.values())
+    return Noise(sqrt(squares / freedom), freedom, list(several))
+
+
+def _row(sources: Sources, part: str, pair: Pair, chance: Noise | None) -> list[Cell]:
     cells = [_mean(sources, part, column, run) for column, run in zip((WITH, WITHOUT), pair, strict=True)]
     reason = sources.why_no_validation(pair[0]) or sources.why_no_validation(pair[1])
     if reason:
-        return [*cells, *(not_run(part, column, reason) for column in (DICE, P, *FALSE_INFECTION, LUNG, ACCURACY))]
+        return [
+            *cells,
+            *(not_run(part, column, reason) for column in (DICE, P, BEYOND, *FALSE_INFECTION, LUNG, ACCURACY)),
+        ]
     differences = [_of_masks(sources, part, column, pair) for column in MASKS]
     test = _test(sources, differences[0], pair)
-    return [*cells, differences[0], test, *differences[1:], _of_classes(sources, part, pair)]
+    beyond = _beyond(sources, part, BEYOND, differences[0], pair, chance)
+    return [*cells, differences[0], test, beyond, *differences[1:], _of_classes(sources, part, pair)]
 
 
 def _mean(sources: Sources, part: str, column: str, run: str) -> Cell:
@@ -86,6 +144,25 @@ def _test(sources: Sources, difference: Cell, pair: Pair) -> Cell:
     return p_cell(difference, P, wilcoxon(with_it.to_numpy(), without.to_numpy()), "Wilcoxon")
 
 
+@or_missing
+def _beyond(sources: Sources, part: str, column: str, difference: Cell, pair: Pair, chance: Noise | None) -> Cell:
+    """Whether a difference of Dice is more than that of two seeds, and its interval over images leaves out zero."""
+    if not difference.measured:
+        return replace(difference, column=column)
+    if sources.params.base(pair[0]) == sources.params.base(pair[1]):
+        raise Missing(Status.NOT_APPLICABLE, "another seed, no part")
+    value, low, high = (float(v or 0) for v in (difference.measured_correct, difference.ci_low, difference.ci_high))
+    clear = low > 0 or high < 0
+    if _same_weights(sources, pair):
+        word, why = "yes" if clear else "no", "the same weights: no training stands between"
+    elif chance is None or not chance.tells:
+        raise Missing(Status.UNDEFINED, f"too few seeds to tell ({chance.words if chance else 'one each'})")
+    else:
+        word = "yes" if clear and abs(value) > chance.reach else "no"
+        why = f"two seeds differ by up to {chance.reach:.3f} ({chance.words})"
+    return replace(difference, column=column, measured_correct=word, ci_low=None, ci_high=None, unit=None, note=why)
+
+
 def _of_classes(sources: Sources, part: str, pair: Pair) -> Cell:
     for run in pair:
         if len(set(sources.params.run(run).class_map.values())) != 3:
@@ -111,9 +188,13 @@ def _on_val(sources: Sources, part: str, column: str, run: str, found: Found, ho
 
 
 def _note(sources: Sources, pair: Pair) -> str:
+    same = "the same weights" if _same_weights(sources, pair) else ""
+    return joined(f"{pair[0]} minus {pair[1]}, paired over images", same)
+
+
+def _same_weights(sources: Sources, pair: Pair) -> bool:
     configs = [(sources.params.run(run), other) for run, other in (pair, pair[::-1])]
-    same = any(config.epochs == 0 and config.init == other for config, other in configs)
-    return joined(f"{pair[0]} minus {pair[1]}, paired over images", "the same weights" if same else "")
+    return any(config.epochs == 0 and config.init == other for config, other in configs)
 
 
 def figure(sources: Sources, wanted: Wanted) -> Figure:

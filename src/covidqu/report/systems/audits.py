@@ -21,6 +21,7 @@ from covidqu.report.core.measures import (
     APART,
     FALSE_POSITIVES,
     HEADLINE,
+    MARKED,
     cell,
     class_cell,
     difference_cell,
@@ -142,15 +143,16 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
     """The printed Dice of a class without annotated infection, what it can mean, and the same quantities of our run.
 
     An image without annotated infection scores 1 / (P + 1) under `img_smooth1`, so the printed mean is one over the
-    harmonic mean of P + 1, and k blank predictions of n alone give k / n. `published` holds what follows from the
-    printed value, which stands for all values that round to it.
+    harmonic mean of P + 1, and k blank predictions of n alone give k / n. That holds of thresholded masks; of
+    probabilities P is their sum, which is never 0. `published` holds what follows from the printed value, which stands
+    for all values that round to it.
     """
     stated = of_printed("swin-dual/table-5", label, "I.Dice")
     value, (low, high) = stated.value, stated.span
     images = int(printed("swin-dual/table-2")["Test", label])
     row, basis = (
         f"{label}: printed I.Dice",
-        f"printed side: follows from {value:.4f} over {images} images by 1 / (P + 1)",
+        f"printed side: follows from {value:.4f} over {images} images by 1 / (P + 1), if masks were thresholded",
     )
     area = f"{1 / high:.0f} to {1 / low:.0f}" if low > 0 else f"more than {1 / high:.0f}"
     share = f"{1 / high / PX**2:.3f} to {1 / low / PX**2:.3f}" if low > 0 else f"more than {1 / high / PX**2:.3f}"
@@ -161,11 +163,25 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
     )
     found = [
         (dice, value, ""),
+        (_soft_dice(sources, row, label), value, ""),
         (inverse("harmonic mean of P + 1, pixels", 1.0), area, basis),
         (inverse("harmonic mean of P + 1, share of the image", 1.0 / PX**2), share, basis),
         (blank, int(high * images) / images, f"{basis}; a single blank one gives a mean of {1 / images:.4f} or more"),
     ]
     return [replace(c, published=implied, note=joined(c.note, words)) for c, implied, words in found]
+
+
+def _soft_dice(sources: Sources, row: str, label: str) -> Cell:
+    """The same Dice of probabilities: a mask that is blank once thresholded still has a sum, and does not score 1."""
+    column, how = "I.Dice of soft masks", f"{PAPER}, probabilities instead of thresholded masks"
+    found = image_cell(
+        sources, row, column, INFECTION_RUN, lambda s: 1 / (s["infection_soft_prediction"] + 1), select=label, how=how
+    )
+    if not found.measured:
+        return found
+    scores = sources.scores(INFECTION_RUN)
+    blank = (_predicted(scores[scores["label"] == label]) == 0).mean()
+    return replace(found, note=f"{blank:.1%} of these images are blank once thresholded")
 
 
 def _predicted(scores: pd.DataFrame) -> np.ndarray:
@@ -215,7 +231,7 @@ def skips(sources: Sources) -> list[Cell]:
     cells.append(_paired(sources, row, lambda s: quality.psnr(s["reconstruction_mse"])))
     for row, protocol, metric in (
         ("infection Dice, COVID-19 images", HEADLINE, "dice"),
-        *((f"{who}, share with a positive pixel", protocol, "any") for protocol, who in APART.items()),
+        *((f"{who}, {words}", protocol, FALSE_POSITIVES[words]) for protocol, who in APART.items() for words in MARKED),
     ):
         cells += [cell(sources, row, c, run, "infection", metric, correct=protocol) for c, run in columns.items()]
         cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "infection", metric, protocol))

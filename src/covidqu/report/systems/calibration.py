@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from covidqu.evaluate import calibration
 from covidqu.evaluate.calibration import BINS, measure, reliability
 from covidqu.evaluate.classification import of_scores
+from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import image_cell
+from covidqu.report.core.measures import APART, image_cell
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.runs import CBAM, OURS, RECON, SWIN, calibrated
 from covidqu.report.core.sources import Sources
@@ -66,10 +67,9 @@ def _class(sources: Sources, run: str) -> list[Cell]:
 def _mask(sources: Sources, run: str) -> list[Cell]:
     """Sums of probabilities against annotated pixels: a calibrated mask expects the area that is there."""
     cells = []
-    for column, (of, covid) in AREAS.items():
-        select = lambda s, covid=covid: (s["label"] == COVID) == covid  # noqa: E731
+    for column, (of, label) in AREAS.items():
         how = "percent of the image, mean over images"
-        cells.append(image_cell(sources, run, column, run, of, select=select, scale=PERCENT, how=how))
+        cells.append(image_cell(sources, run, column, run, of, select=label, scale=PERCENT, how=how))
     how = "mean over pixels and images"
     return [*cells, image_cell(sources, run, "log loss of pixels, all images", run, "infection_bce", how=how)]
 
@@ -84,11 +84,11 @@ def annotated(scores: pd.DataFrame) -> pd.Series:
     return (scores["infection_tp"] + scores["infection_fn"]) / scores["n_px"]
 
 
-AREAS = {  # column: share of the image, of COVID-19 images (True) or of the others, where none is annotated
-    "annotated area, COVID-19 images": (annotated, True),
-    "expected area, COVID-19 images": (expected, True),
-    "expected minus annotated area, COVID-19 images": (lambda s: expected(s) - annotated(s), True),
-    "expected area, other images": (expected, False),
+AREAS = {  # column: share of the image, of images with this label; none is annotated in Normal and Non-COVID ones
+    "annotated area, COVID-19 images": (annotated, COVID),
+    "expected area, COVID-19 images": (expected, COVID),
+    "expected minus annotated area, COVID-19 images": (lambda s: expected(s) - annotated(s), COVID),
+    **{f"expected area, {APART[protocol]} images": (expected, label) for protocol, label in FALSE_INFECTION.items()},
 }
 
 

@@ -18,6 +18,7 @@ from covidqu.report.core.measures import (
     APART,
     FALSE_POSITIVES,
     HEADLINE,
+    MARKED,
     cell,
     false_positive_cells,
     not_run,
@@ -38,7 +39,6 @@ ROWS = {  # row: run whose infection mask and class are shown, run whose lung ma
     "reference (ours)": (OURS, OURS),
 }
 DICE, LUNG, AUC, ACCURACY = "infection Dice", "lung Dice", "COVID-19 vs rest AUC", "COVID-19 vs rest accuracy"
-ANY, OVER = ("share with a positive pixel", "share with more than 1 % of the image positive")
 MEAN = ", mean over seeds"  # the end of the name of a row
 NO_OUTPUT = Missing(Status.NO_OUTPUT, "no output of this kind")
 
@@ -49,7 +49,7 @@ def table(sources: Sources) -> list[Cell]:
     for row, (run, lung) in ROWS.items():
         cells += _row(sources, row, run, lung)
         if len(sources.params.seeds(run)) > 1:
-            cells += _mean_over_seeds(sources, f"{row}{MEAN}", run)
+            cells += _mean_over_seeds(sources, f"{row}{MEAN}", run, lung)
     return cells
 
 
@@ -64,7 +64,7 @@ def _row(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     ]
 
 
-def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
+def _mean_over_seeds(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
     def dice(name: str) -> Cell:
         return cell(sources, row, DICE, name, "infection", "dice", correct=HEADLINE)
 
@@ -73,7 +73,8 @@ def _mean_over_seeds(sources: Sources, row: str, run: str) -> list[Cell]:
         return cell(sources, row, f"{column}, {APART[protocol]}", name, "infection", measure, correct=protocol)
 
     makes: list[Callable[[str], Cell]] = [dice]
-    makes += [partial(touched, protocol=protocol, column=column) for protocol in APART for column in (ANY, OVER)]
+    makes += [partial(touched, protocol=protocol, column=column) for protocol in APART for column in MARKED]
+    makes += [lambda name: _lung(sources, row, name, name)] if lung == run else []
     makes += [lambda name, column=column: _class(sources, row, column, name) for column in (AUC, ACCURACY)]
     return [over_seeds(sources, run, make) for make in makes]
 

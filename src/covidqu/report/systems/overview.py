@@ -1,13 +1,14 @@
 """Table `common/overview`: the headline of each run, taken from the tables of its paper; of ours, from those of all."""
 
 from dataclasses import replace
+from functools import partial
 
 from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, class_cell
+from covidqu.report.core.measures import APART, OVER, class_cell, over_seeds
 from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.cross_system import OVER
+from covidqu.report.systems.cross_system import MEAN
 
 OURS_ROW = "reference (ours)"  # of common/cross-system
 # row: table, its row, its column
@@ -51,12 +52,16 @@ OURS_CLASSES = f"{OURS_ROW}: accuracy, three classes"  # in no other table
 
 
 def table(sources: Sources) -> list[Cell]:
-    """One cell per headline, identical to the one in its own table, which `column` names; last one of its own."""
+    """One cell per headline, identical to the one in its own table, which `column` names; last one of its own.
+
+    Where a table has a row for the mean over seeds, that is the cell.
+    """
     cells = []
     names = dict.fromkeys(name for name, _, _ in HEADLINES.values())
     built = {name: catalogue.table(name, sources.params).cells(sources) for name in names}
     for label, (name, row, column) in HEADLINES.items():
-        found = [cell for cell in built[name] if (cell.row, cell.column) == (row, column)]
-        assert len(found) == 1, f"{name} has no cell {row} / {column}"
-        cells.append(replace(found[0], row=label, column=name))
-    return [*cells, class_cell(sources, OURS_CLASSES, "common/overview", OURS, "accuracy")]
+        found = {cell.row: cell for cell in built[name] if cell.column == column}
+        assert row in found, f"{name} has no cell {row} / {column}"
+        cells.append(replace(found.get(f"{row}{MEAN}", found[row]), row=label, column=name))
+    own = partial(class_cell, sources, OURS_CLASSES, "common/overview", metric="accuracy")
+    return [*cells, over_seeds(sources, OURS, lambda run: own(run=run))]

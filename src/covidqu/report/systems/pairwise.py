@@ -1,6 +1,6 @@
 """Table `common/pairwise`: every pair of headline runs on the same test images, with paired intervals and tests.
 
-Enters: scores of runs; leaves: cells, a row per pair. Each question is one family of tests over all pairs that can be
+Enters: scores of runs; leaves: cells, a row per pair. Each test of a question is one family over all pairs that can be
 asked it, and its p values are adjusted within the family (Holm).
 """
 
@@ -14,25 +14,32 @@ import numpy as np
 from covidqu.evaluate import comparisons
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_difference
-from covidqu.report.core.cells import Cell, Value
-from covidqu.report.core.measures import APART, HEADLINE
+from covidqu.report.core.cells import Cell, p_value
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED
 from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
 from covidqu.report.core.several_runs import difference_cell, on_shared_images
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import ACCURACY, AUC, COVID, covid_against_rest
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
-TOUCHED = {protocol: f"share of {who} images with false infection" for protocol, who in APART.items()}
-SMALLEST = 1e-4  # p values below it are printed as such
+SHARES = {  # what is asked: protocol, measure
+    f"{column}, {who}": (protocol, FALSE_POSITIVES[column]) for column in MARKED for protocol, who in APART.items()
+}
+
+
+Answer = tuple[Cell, tuple[float, ...]]  # a difference, and p of each test
 
 
 @dataclass(frozen=True)
 class Question:
-    """One family: what is compared, by which test; `asked` gives the difference and p, ValueError if it cannot."""
+    """What is compared, by which tests, each a family; `asked` gives the difference and a p of each test.
+
+    ValueError where it cannot.
+    """
 
     what: str
-    test: str
-    asked: Callable[[Sources, str, str, str], tuple[Cell, float]]
+    tests: tuple[str, ...]
+    asked: Callable[[Sources, str, str, str], Answer]
     of_class: bool = False
 
 
@@ -44,7 +51,7 @@ def table(sources: Sources) -> list[Cell]:
 def _family(sources: Sources, question: Question) -> list[Cell]:
     pairs = [pair for pair in combinations(HEADLINE_RUNS.items(), 2) if not question.of_class or _heads(sources, *pair)]
     cells: list[Cell] = []
-    tested: list[tuple[Cell, float]] = []
+    tested: list[Answer] = []
     for (row_a, run_a), (row_b, run_b) in pairs:
         row, column = f"{row_a} minus {row_b}", f"{question.what}, difference"
         reason = sources.why_no_run(run_a) or sources.why_no_run(run_b)
@@ -53,17 +60,22 @@ def _family(sources: Sources, question: Question) -> list[Cell]:
                 raise ValueError(reason)
             tested.append(question.asked(sources, row, run_a, run_b))
         except ValueError as error:
-            names = (column, f"{question.what}, {question.test} p", f"{question.what}, Holm p")
-            cells += [not_run(row, name, str(error)) for name in names]
-    adjusted = comparisons.holm([p for _, p in tested])
-    for (difference, p), holm in zip(tested, adjusted, strict=True):
-        family = f"adjusted for {len(tested)} pairs" if len(tested) > 1 else "one pair: nothing to adjust for"
-        cells += [
-            difference,
-            p_cell(difference, f"{question.what}, {question.test} p", p, question.test),
-            p_cell(difference, f"{question.what}, Holm p", holm, f"{question.test}, {family}"),
-        ]
+            names = [name for test in question.tests for name in _columns(question, test)]
+            cells += [not_run(row, name, str(error)) for name in (column, *names)]
+    adjusted = [comparisons.holm([p[place] for _, p in tested]) for place in range(len(question.tests))]
+    family = f"adjusted for {len(tested)} pairs" if len(tested) > 1 else "one pair: nothing to adjust for"
+    for pair, (difference, p) in enumerate(tested):
+        cells.append(difference)
+        for place, test in enumerate(question.tests):
+            raw, holm = _columns(question, test)
+            cells.append(p_cell(difference, raw, p[place], test))
+            cells.append(p_cell(difference, holm, adjusted[place][pair], f"{test}, {family}"))
     return cells
+
+
+def _columns(question: Question, test: str) -> tuple[str, str]:
+    """Names of the columns of p as it is, and adjusted."""
+    return f"{question.what}, {test} p", f"{question.what}, {test} p, Holm"
 
 
 def _heads(sources: Sources, *pair: tuple[str, str]) -> bool:
@@ -74,32 +86,29 @@ def _heads(sources: Sources, *pair: tuple[str, str]) -> bool:
 
 def p_cell(difference: Cell, column: str, p: float, how: str) -> Cell:
     """p of the test `how` beside the difference that was tested."""
-    shown: Value = p if p >= SMALLEST else f"< {SMALLEST:.4f}"
-    return replace(
-        difference, column=column, measured_correct=shown, protocol_correct=how, ci_low=None, ci_high=None, note=""
-    )
+    plain = {"ci_low": None, "ci_high": None, "unit": None, "note": ""}
+    return replace(difference, column=column, measured_correct=p_value(p), protocol_correct=how, **plain)
 
 
-def _dice(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+def _dice(sources: Sources, row: str, run_a: str, run_b: str) -> Answer:
     return _of_masks(sources, row, "infection Dice, difference", (run_a, run_b), HEADLINE, "dice")
 
 
-def _false_infection(protocol: str, sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
-    return _of_masks(sources, row, f"{TOUCHED[protocol]}, difference", (run_a, run_b), protocol, "any")
+def _false_infection(what: str, sources: Sources, row: str, run_a: str, run_b: str) -> Answer:
+    return _of_masks(sources, row, f"{what}, difference", (run_a, run_b), *SHARES[what])
 
 
-def _of_masks(
-    sources: Sources, row: str, column: str, runs: tuple[str, str], protocol: str, metric: str
-) -> tuple[Cell, float]:
-    """Wilcoxon's test of a measure per image, McNemar's of one that is 0 or 1."""
+def _of_masks(sources: Sources, row: str, column: str, runs: tuple[str, str], protocol: str, metric: str) -> Answer:
+    """Sign flips of the mean and Wilcoxon's test of a measure per image, McNemar's of one that is 0 or 1."""
     difference = difference_cell(sources, row, column, *runs, "infection", metric, protocol)
     a, b = (per_image(protocol, scores, "infection")[metric] for scores in on_shared_images(sources, *runs))
     if not difference.measured:
         raise ValueError(difference.note)
-    if metric != "any":
-        return difference, comparisons.wilcoxon(a.to_numpy(), b.to_numpy())
+    if metric == "dice":
+        pair, seed = (a.to_numpy(), b.to_numpy()), sources.params.evaluate.bootstrap.seed
+        return difference, (comparisons.sign_flip(*pair, seed), comparisons.wilcoxon(*pair))
     found = comparisons.mcnemar(a.to_numpy() > 0, b.to_numpy() > 0)
-    return replace(difference, note=joined(difference.note, _discordant(found, "painted"))), found.p
+    return replace(difference, note=joined(difference.note, _discordant(found, "marked"))), (found.p,)
 
 
 def _discordant(found: comparisons.McNemar, what: str) -> str:
@@ -122,7 +131,7 @@ def _decisions(
     return truth, tuple(first), tuple(second), f"{' and '.join(sorted(known))} images, which both heads know"
 
 
-def _accuracy(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+def _accuracy(sources: Sources, row: str, run_a: str, run_b: str) -> Answer:
     truth, (_, a), (_, b), images = _decisions(sources, run_a, run_b)
     right = a == truth, b == truth
     config = sources.params.evaluate.bootstrap
@@ -130,16 +139,16 @@ def _accuracy(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell,
     found = comparisons.mcnemar(*right)
     words = joined(images, _discordant(found, "right"))
     shown = difference, class_protocol("accuracy"), len(truth), words
-    return _class_cell(sources, row, f"{ACCURACY}, difference", (run_a, run_b), *shown), found.p
+    return _class_cell(sources, row, f"{ACCURACY}, difference", (run_a, run_b), *shown), (found.p,)
 
 
-def _auc(sources: Sources, row: str, run_a: str, run_b: str) -> tuple[Cell, float]:
+def _auc(sources: Sources, row: str, run_a: str, run_b: str) -> Answer:
     truth, (a, _), (b, _), images = _decisions(sources, run_a, run_b)
     found = comparisons.delong(a, b, truth)
     difference = found.interval(sources.params.evaluate.bootstrap.confidence)
     words = joined(images, "interval of DeLong")
     shown = difference, class_protocol("auc"), len(truth), words
-    return _class_cell(sources, row, f"{AUC}, difference", (run_a, run_b), *shown), found.p
+    return _class_cell(sources, row, f"{AUC}, difference", (run_a, run_b), *shown), (found.p,)
 
 
 def _class_cell(
@@ -150,8 +159,8 @@ def _class_cell(
 
 
 QUESTIONS = (
-    Question("infection Dice", "Wilcoxon", _dice),
-    *(Question(what, "McNemar", partial(_false_infection, protocol)) for protocol, what in TOUCHED.items()),
-    Question(ACCURACY, "McNemar", _accuracy, of_class=True),
-    Question(AUC, "DeLong", _auc, of_class=True),
+    Question("infection Dice", ("sign-flip", "Wilcoxon"), _dice),
+    *(Question(what, ("McNemar",), partial(_false_infection, what)) for what in SHARES),
+    Question(ACCURACY, ("McNemar",), _accuracy, of_class=True),
+    Question(AUC, ("DeLong",), _auc, of_class=True),
 )

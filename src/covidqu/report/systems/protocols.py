@@ -47,7 +47,8 @@ def _gap(sources: Sources, run: str, protocol: str, dice: Cell, iou: Cell) -> Ce
     if not (dice.measured and iou.measured):
         return replace(dice if not dice.measured else iou, column=column)
     if dice.measured_correct is None:
-        return replace(dice, column=column, measured_paper=gap(dice.measured_paper, iou.measured_paper))
+        theirs = gap(dice.measured_paper, iou.measured_paper)
+        return replace(dice, column=column, measured_paper=theirs, paper_low=None, paper_high=None)
     if PROTOCOLS[protocol].unit == "image":
         value, low, high = _of_means(protocol, sources.scores(run), sources.params.evaluate)
         return replace(dice, column=column, measured_correct=value, ci_low=low, ci_high=high)

@@ -9,17 +9,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covidqu.evaluate.protocols import PROTOCOL_OF, per_image
+from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_unpaired
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED, OVER
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
 
 QUARTERS = 4
-WITHOUT_INFECTION = tuple(PROTOCOL_OF)
 STATUS = {"with a near-duplicate in Train or Val": True, "without one": False}
 LARGEST = f"infection Dice, largest minus smallest of {QUARTERS} area groups"
 
@@ -56,10 +55,10 @@ def _groups(scores: pd.DataFrame | None) -> dict[str, tuple[np.ndarray, str, str
     for words, status in STATUS.items():
         chosen = dice["near_duplicate"].astype(bool) == status
         found[f"infection Dice, {words}"] = dice.loc[chosen, "dice"].to_numpy(), HEADLINE, ""
-    touched = "share of images with false infection"
-    for label in WITHOUT_INFECTION:
-        values = np.empty(0) if scores is None else _touched(scores, label)
-        found[f"{touched}, {label}"] = values, PROTOCOL_OF[label], ""
+    for column in MARKED:
+        for protocol, who in APART.items():
+            values = np.empty(0) if scores is None else _marked(scores, protocol, column)
+            found[f"{column}, {who}"] = values, protocol, ""
     return found
 
 
@@ -77,9 +76,9 @@ def quarters(images: pd.DataFrame, groups: int = QUARTERS) -> list[pd.DataFrame]
     return [images.iloc[part] for part in np.array_split(np.arange(len(images)), groups)]
 
 
-def _touched(scores: pd.DataFrame, label: str) -> np.ndarray:
-    """0 or 1 per image of a class without infection: is any pixel positive?"""
-    return per_image(PROTOCOL_OF[label], scores, "infection")["any"].to_numpy()
+def _marked(scores: pd.DataFrame, protocol: str, column: str) -> np.ndarray:
+    """0 or 1 per image of a class without infection: is any pixel, or more than 1 % of them, positive?"""
+    return per_image(protocol, scores, "infection")[FALSE_POSITIVES[column]].to_numpy()
 
 
 def _mean(sources: Sources, row: str, column: str, run: str, values: np.ndarray, how: str, note: str) -> Cell:
@@ -99,7 +98,7 @@ def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.Dat
 
 
 def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
-    """Mean Dice with its interval by annotated area, and the share of the other images with false infection."""
+    """Mean Dice with its interval by annotated area, and the share of other images with more than 1 % positive."""
     require(sources)
     config = sources.params.evaluate.bootstrap
     drawn = Figure(figsize=(11, 5.4), layout="constrained")
@@ -109,10 +108,10 @@ def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
         parts = quarters(with_area(scores))
         means = [bootstrap_mean(part["dice"].to_numpy(), config) for part in parts if len(part)]
         _points(left, np.arange(len(means)) + shift, means, row, line=True)
-        values = [_touched(scores, label) for label in WITHOUT_INFECTION]
+        values = [_marked(scores, protocol, OVER) for protocol in APART]
         _points(
             right,
-            np.arange(len(WITHOUT_INFECTION)) + shift,
+            np.arange(len(APART)) + shift,
             [bootstrap_mean(v, config) for v in values],
             row,
             line=False,
@@ -122,11 +121,11 @@ def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
     left.set_xlabel("annotated infected share of the image, COVID-19 images")
     left.set_ylabel("mean infection Dice")
     right.set_xticks(
-        range(len(WITHOUT_INFECTION)),
-        [f"{name}\nn = {len(v)}" for name, v in zip(WITHOUT_INFECTION, values, strict=True)],
+        range(len(APART)),
+        [f"{who}\nn = {len(v)}" for who, v in zip(APART.values(), values, strict=True)],
     )
-    right.set_xlim(-0.5, len(WITHOUT_INFECTION) - 0.5)
-    right.set_ylabel("share with false infection")
+    right.set_xlim(-0.5, len(APART) - 0.5)
+    right.set_ylabel("share of images with more than 1 % positive")
     for axes in (left, right):
         axes.set_ylim(0, 1.02)
         axes.grid(axis="x", visible=False)
