@@ -107,7 +107,7 @@ def test_differences_by_hand(results: Path) -> None:
     assert values[DICE].ci_low < 0.25 < values[DICE].ci_high <= 0.5
     assert values[DICE].note == "reference minus reference-no-gate, paired over images"
     assert (values[WITH].run, values[WITHOUT].run) == ("reference", "reference-no-gate")
-    assert "epochs 4 (full size: 60)" in built.title and "on validation images" in built.title
+    assert "epochs 4 (full size: 60)" in built.heading.text and "on validation images" in built.heading.text
     assert "not over trainings" in " ".join(built.remarks)
 
 
@@ -185,7 +185,7 @@ def test_two_seeds_are_too_few(results: Path) -> None:
 
 def test_figure_is_sorted_by_effect_and_shows_the_cells(results: Path, tmp_path: Path) -> None:
     params = params_of()
-    drawn = ablations.figure(Sources(params, results, results), Wanted([], "words", []))
+    drawn = ablations.figure(Sources(params, results, results), Wanted([], "words"))
     left, *others = drawn.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [HEADS, FLIP, GATE]
     effects = [-0.25 / 3, 0.1, 0.25], [0.0, 0.0, -0.5], [-0.5, 0.0, -0.5]

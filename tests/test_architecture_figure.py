@@ -41,7 +41,7 @@ def test_every_system_has_a_diagram() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_boxes_do_not_touch_and_hold_their_words(name: str, params: Params, results: Path) -> None:
-    drawn = architecture(Sources(params, results, results), Wanted(list(RUNS[name]), "caption", []))
+    drawn = architecture(Sources(params, results, results), Wanted(list(RUNS[name]), "caption"))
     renderer = FigureCanvasAgg(drawn).get_renderer()
     axes = drawn.axes[0]
     boxes = {tuple(p.get_window_extent(renderer).bounds): p.get_window_extent(renderer) for p in axes.patches
@@ -67,8 +67,7 @@ def test_counts_are_those_of_the_file(name: str, params: Params, results: Path) 
     run = RUNS[name][0]
     entry = json.loads((results / "architectures.json").read_text())[run]
     texts = [
-        text.get_text()
-        for text in architecture(Sources(params, results, results), Wanted([run], "c", [])).axes[0].texts
+        text.get_text() for text in architecture(Sources(params, results, results), Wanted([run], "c")).axes[0].texts
     ]
     for layer in entry["paper"]["layers"]:
         assert any(f"{layer['parameters']:,}" in text for text in texts), layer
@@ -97,13 +96,13 @@ def test_smaller_networks_say_so(params: Params, results: Path, tmp_path: Path) 
     found = json.loads((results / "architectures.json").read_text())
     found["unet-roi-infection"]["parameters"] = 1234
     (tmp_path / "architectures.json").write_text(json.dumps(found))
-    drawn = architecture(Sources(params, tmp_path, tmp_path), Wanted(["unet-roi-infection"], "c", []))
+    drawn = architecture(Sources(params, tmp_path, tmp_path), Wanted(["unet-roi-infection"], "c"))
     assert any("1,234 parameters" in text.get_text() for text in drawn.axes[0].texts)
 
 
 def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, results: Path) -> None:
     def dashed(run: str) -> int:
-        texts = architecture(Sources(params, results, results), Wanted([run], "c", [])).axes[0].texts
+        texts = architecture(Sources(params, results, results), Wanted([run], "c")).axes[0].texts
         return sum(
             t.arrow_patch is not None and t.arrow_patch.get_linestyle() != "-" for t in texts if not t.get_text()
         )
@@ -113,7 +112,7 @@ def test_reconstruction_without_skips_has_no_dashed_arrow(params: Params, result
 
 def test_the_nested_decoder_is_drawn_with_what_each_block_reads(params: Params, results: Path) -> None:
     """Ten blocks read a map of the row below (solid) and those of their row (dashed); the eleventh has no row."""
-    drawn = architecture(Sources(params, results, results), Wanted(["unetpp-b3"], "caption", [])).axes[0]
+    drawn = architecture(Sources(params, results, results), Wanted(["unetpp-b3"], "caption")).axes[0]
     arrows = [text.arrow_patch for text in drawn.texts if isinstance(text, Annotation) and text.arrow_patch]
     dashed = [arrow for arrow in arrows if arrow.get_linestyle() not in ("-", "solid")]
     assert len(dashed) == 10

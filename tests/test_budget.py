@@ -68,7 +68,7 @@ def test_what_is_not_known_is_not_run(params: Params, results: Path, tmp_path: P
 
 
 def test_figure_draws_each_run_once(params: Params, results: Path, tmp_path: Path) -> None:
-    (axes,) = budget_figure(Sources(params, results, results), Wanted([], "words", [])).axes
+    (axes,) = budget_figure(Sources(params, results, results), Wanted([], "words")).axes
     trained = [row for row, run in HEADLINE_RUNS.items() if params.run(run).epochs]
     lines = {line.get_label(): line for line in axes.lines}
     assert [text.get_text() for text in axes.get_legend().get_texts()] == trained

@@ -14,7 +14,7 @@ from covidqu.report import catalogue
 from covidqu.report.catalogue import ARTEFACTS
 from covidqu.report.core.artefacts import Artefact, Figure, Page, Table
 from covidqu.report.core.published import SHOWN, SYSTEMS, paper
-from covidqu.report.remarks import BASELINES, known, remarks, shared
+from covidqu.report.remarks import known, remarks
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = [one for one in ARTEFACTS if isinstance(one, Table)]
@@ -61,10 +61,12 @@ def test_remarks_are_of_tables_that_are_there_and_each_shared_one_is_used() -> N
     sentences, tables = known()
     assert set(tables) <= {one.name for one in TABLES}
     used = {item for items in tables.values() for item in items}
-    assert set(sentences) - used == {BASELINES}
+    assert set(sentences) - used == {"baselines"}
     for one in TABLES:
-        assert all(" " in sentence for sentence in remarks(one.name)), f"{one.name}: a name without a sentence"
-    assert shared("oracle") in remarks("common/boundary") and remarks("unet-roi/table-1") == []
+        assert all(" " in sentence for sentence in remarks(one)), f"{one.name}: a name without a sentence"
+    by_name = {one.name: remarks(one) for one in TABLES}
+    assert sentences["oracle"] in by_name["common/boundary"] and by_name["unet-roi/table-1"] == []
+    assert sentences["baselines"] == by_name["unet-roi/table-4"][-1]
 
 
 def test_what_makes_a_table_is_among_the_files_it_follows_from(params: Params) -> None:

@@ -21,6 +21,7 @@ from covidqu.report.arithmetic.rounded import (
     totals_that_fit,
 )
 from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.published import SYSTEMS, Value, paper, printed
 
 NAME = "common/published-consistency"
@@ -50,7 +51,7 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Change:
 
 
 def test_every_finding_has_a_value_a_way_and_a_verdict() -> None:
-    cells = Table(NAME, "t", consistency.table(None)).cells
+    cells = Table(NAME, Heading("", "", "t"), consistency.table(None)).cells
     for c in cells:
         assert c.measured_correct is not None and c.protocol_correct and c.note, c
         assert c.measured_paper is None and c.n is None and c.run == ""

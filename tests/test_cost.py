@@ -200,7 +200,7 @@ def test_figure_names_every_headline_run_apart(params: Params, results: Path, tm
     from covidqu.report.systems.cost_figure import figure as cost_figure
     from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
-    drawn = cost_figure(Sources(params, results, results), Wanted([], "words", []))
+    drawn = cost_figure(Sources(params, results, results), Wanted([], "words"))
     drawn.draw_without_rendering()  # names know their places only then
     renderer = drawn.canvas.get_renderer()
     for axes in drawn.axes:

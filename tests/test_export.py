@@ -11,6 +11,7 @@ import pytest
 from covidqu.cli import main
 from covidqu.config.params import load
 from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.sources import Sources
 from covidqu.report.export import SMALLEST, fit, flat, grid, write_table
@@ -22,7 +23,7 @@ DEMO = [ROOT / "params.yaml", ROOT / "workflow/overlays/demo.yaml"]
 RESULTS = ROOT / "tests/expected/demo"
 TABLE = Table(
     "unet-roi/table-9",
-    "Title of 5 % & more_runs",
+    Heading("", "", "Title of 5 % & more_runs"),
     [
         Cell("[18] raw", "A_b", 0.6167, 0.523, 0.690325, "img_all_e1", "img_covid", 583, 0.668461, 0.711904),
         Cell("[18] raw", "loss", None, 0.433),
@@ -74,7 +75,7 @@ def test_a_table_is_rows_by_columns_with_interval_and_printed_value(tmp_path: Pa
 def test_markdown_has_the_same(tmp_path: Path) -> None:
     write_table(TABLE, tmp_path / "t.md")
     title, _, header, rule, one, two, *_ = (tmp_path / "t.md").read_text().splitlines()
-    assert title == f"# {TABLE.title}"
+    assert title == f"# {TABLE.heading.short}"
     assert {line.replace("\\|", "").count("|") for line in (header, rule, one, two)} == {8}
     assert "| 0.690 [0.668, 0.712] | 0.523 | 0.6167 |" in one
 
@@ -93,9 +94,14 @@ def test_latex_is_escaped_and_whole(tmp_path: Path) -> None:
 
 def test_a_table_of_holes_has_a_line_per_cell() -> None:
     cells = [Cell(str(i), f"c{i}", measured_correct=0.5, n=3) for i in range(4)]
-    wide = grid(Table("a/b", "t", cells))
+    wide = grid(Table("a/b", Heading("", "", "t"), cells))
     assert list(wide.index) == [f"{i}, c{i}" for i in range(4)] and list(wide.columns) == ["measured"]
-    assert list(flat(grid(Table("a/b", "t", [replace(c, row="r") for c in cells]))).columns) == ["c0", "c1", "c2", "c3"]
+    assert list(flat(grid(Table("a/b", Heading("", "", "t"), [replace(c, row="r") for c in cells]))).columns) == [
+        "c0",
+        "c1",
+        "c2",
+        "c3",
+    ]
 
 
 @pytest.mark.parametrize("name", ["unet-roi/table-3", "cbam-mtl/table-2", "common/cross-system", "common/ablations"])

@@ -26,11 +26,10 @@ from covidqu.page.built import table
 from covidqu.page.pages import pages
 from covidqu.page.site import page
 from covidqu.report.comparison import comparison
-from covidqu.report.core.cells import write
 from covidqu.report.core.runs import HEADLINES
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.tables import build
+from covidqu.report.tables import build, write
 
 RUNS = ("swin-dual-lung", "swin-dual-infection", "unetpp-b3", "unet-roi-lung", "unet-roi-infection", "recon-mtl-t123")
 TABLES = (

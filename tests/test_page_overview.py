@@ -6,7 +6,7 @@ import pytest
 from synthetic_runs import settings
 
 from covidqu.page import citations, leaderboard
-from covidqu.page.built import BuiltTable, Row, notes, title_of
+from covidqu.page.built import BuiltTable, Row, notes
 from covidqu.report.core.cells import COLUMNS
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS
@@ -80,14 +80,3 @@ def test_an_empty_cell_says_why(status: Status):
     cells = dict.fromkeys(COLUMNS, "") | {"note": "the class is never predicted", "status": status.value}
     assert Row(cells, None, 3, "").empty == (status.value, "the class is never predicted")
     assert Row(cells | {"status": "measured", "measured_correct": "0.5"}, None, 3, "").empty == ("", "")
-
-
-def test_words_of_a_figure_are_those_of_ours(tmp_path: Path):
-    drawn = tmp_path / "figure-5.svg"
-    drawn.write_text(
-        '<svg><g id="text_1"><!-- Normal --></g><g id="text_2"><!-- LITE - Paper 000 (a network), figure 5: ROC of -->'
-        "<g/><!-- swin-dual - REDUCED RUN (epochs 2 instead of 50) --></g></svg>"
-    )
-    assert title_of(drawn, "LITE") == "ROC of swin-dual"
-    drawn.write_text('<svg><g id="text_1"><!-- Normal --></g></svg>')
-    assert title_of(drawn, "") == ""

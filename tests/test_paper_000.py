@@ -80,7 +80,7 @@ def test_images_without_infection_have_false_positives_instead_of_a_dice(table_5
 
 
 def test_ancestors_and_remarks_are_named(sources: Sources, table_5: Table) -> None:
-    assert "swin-dual-lung: REDUCED RUN (epochs 2 instead of 50)" in table_5.title, "phase 2 starts from phase 1"
+    assert "swin-dual-lung: REDUCED RUN (epochs 2 instead of 50)" in table_5.heading.text, "phase 2 starts from phase 1"
     for name in ("swin-dual/table-4", "swin-dual/table-5"):
         remarks = " ".join(build(sources, name).remarks)
         assert "different collections" in remarks and "img_smooth1" in remarks and "img_covid" in remarks
@@ -88,5 +88,5 @@ def test_ancestors_and_remarks_are_named(sources: Sources, table_5: Table) -> No
 
 def test_classes_from_the_small_subset_are_named_too(tmp_path: Path) -> None:
     write_run(tmp_path, PARAMS, "swin-dual-lung", {"subset": "infection"})
-    title = build(Sources(PARAMS, tmp_path, tmp_path), "swin-dual/table-4").title
+    title = build(Sources(PARAMS, tmp_path, tmp_path), "swin-dual/table-4").heading.text
     assert "lung masks and classes from the infection subset (104 images), not from the 33,920-image" in title

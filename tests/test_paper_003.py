@@ -14,6 +14,7 @@ from sklearn import metrics
 from covidqu.config.params import Params, check, merge, read
 from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell, Table, p_value
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
@@ -122,7 +123,9 @@ def test_every_table_of_the_paper_is_there_with_each_printed_value_once(full: So
     assert set(NAMES) == {f"cbam-mtl/{short}" for short in paper("cbam-mtl").tables}
     for sources in (full, empty):
         for name in NAMES:
-            table = Table(name, "t", built(sources, name))  # refuses a (row, column) that is there twice
+            table = Table(
+                name, Heading("", "", "t"), built(sources, name)
+            )  # refuses a (row, column) that is there twice
             shown = {(c.row, c.column): c.published for c in table.cells if c.published is not None}
             assert shown == printed(name)
 

@@ -9,6 +9,7 @@ import pytest
 from covidqu.config.params import Params, check, read
 from covidqu.report.catalogue import table
 from covidqu.report.core.cells import Cell, Table
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.param_counts import rounds_to
@@ -45,7 +46,10 @@ def written(params: Params, results: Path, found: dict[str, Any]) -> Sources:
 
 
 def cells(sources: Sources, name: str) -> dict[tuple[str, str], Cell]:
-    return {(c.row, c.column): c for c in Table(name, "t", table(name, sources.params).cells(sources)).cells}
+    return {
+        (c.row, c.column): c
+        for c in Table(name, Heading("", "", "t"), table(name, sources.params).cells(sources)).cells
+    }
 
 
 def test_parts_are_exact_and_say_whether_they_round_to_the_printed_ones(params: Params, tmp_path: Path) -> None:

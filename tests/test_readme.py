@@ -4,17 +4,22 @@ import csv
 from pathlib import Path
 
 import pytest
+from synthetic_runs import settings, write_run
 
-from covidqu.report.core.cells import COLUMNS, Cell, Table, write
+from covidqu.config.params import Params
+from covidqu.report.catalogue import table
+from covidqu.report.core.cells import COLUMNS, Cell, Table
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import printed
+from covidqu.report.core.sources import Sources
 from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
-from covidqu.report.side_by_side import CAPTION, COST, LARGE, ROWS, TABLE, block
+from covidqu.report.side_by_side import COST, LARGE, ROWS, TABLE, block
 from covidqu.report.systems.cost import MINUTES, PARAMETERS
+from covidqu.report.tables import write
 
 NOT_RUN = Status.NOT_RUN
 DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
-DEVIATION = "a: REDUCED RUN (epochs 1 instead of 2)"
 COMPARED = [
     Cell("swin-dual", DICE, measured_correct=0.71251, n=583, ci_low=0.7, ci_high=0.7251, run="swin-dual-infection"),
     Cell("swin-dual", LARGE["Normal"], measured_correct=0.4405, n=291, run="swin-dual-infection"),
@@ -40,32 +45,43 @@ OVERVIEW = [
 ]
 
 
-def results(folder: Path, title: str = f"LITE - {CAPTION} - {DEVIATION}") -> Path:
-    write(Table("common/overview", "LITE - REDUCED RUN", OVERVIEW), folder / "tables" / "common/overview")
-    write(Table(TABLE, title, COMPARED), folder / "tables" / TABLE)
+HEADING = Heading("", "", "not read back")
+LITE = settings(report={"title": "LITE"})
+CAPTION = table(TABLE, LITE).shows
+
+
+def results(folder: Path) -> Path:
+    write(Table("common/overview", HEADING, OVERVIEW), folder / "tables" / "common/overview")
+    write(Table(TABLE, HEADING, COMPARED), folder / "tables" / TABLE)
     return folder
 
 
-def written(folder: Path, page: Path) -> list[str]:
+def reduced(folder: Path) -> Path:
+    write_run(folder, LITE, "swin-dual-infection", {"epochs": 1})
+    return folder
+
+
+def written(folder: Path, page: Path, params: Params = LITE) -> list[str]:
     marks = "".join(f"{found.begin}\nold\n{found.end}\n" for found in BLOCKS)
     page.write_text(f"before\n{marks}after\n")
-    readme(folder, page)
+    readme(Sources(params, folder, folder), page)
     return page.read_text().splitlines()
 
 
 def test_measured_and_not_run(tmp_path: Path) -> None:
-    lines = written(results(tmp_path / "r"), tmp_path / "page.md")
+    lines = written(reduced(results(tmp_path / "r")), tmp_path / "page.md")
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "| lung | 0.969 | 0.950 (img_all_e1) | 0.951 [0.940, 0.960] (img_covid) | 583 |" in lines
     assert "| infection | 0.6167 |  | not run: no scores |  |" in lines, "a printed value never fills a cell of ours"
     assert "| accuracy | 96.22 |  | 81.500 (class_argmax, mean of 3 seeds) | 874 |" in lines
-    assert "<details><summary>LITE: REDUCED RUNS; what each has otherwise than the full run</summary>" in lines
-    assert "LITE - REDUCED RUN." in lines
+    assert "LITE: REDUCED OR CHANGED RUNS - Printed and measured, on the official test images." in lines
+    folded = lines.index("<details><summary>How these runs differ from the full ones</summary>")
+    assert lines[folded + 2] == "- swin-dual-infection: REDUCED RUN (epochs 1 instead of 50)"
     assert "old" not in lines
 
 
 def test_side_by_side_without_costs(tmp_path: Path) -> None:
-    lines = written(results(tmp_path / "r"), tmp_path / "page.md")
+    lines = written(reduced(results(tmp_path / "r")), tmp_path / "page.md")
     first = lines.index(SIDE_BY_SIDE.begin) + 1
     words = "**LITE: REDUCED OR CHANGED RUNS, listed under Measured.** "
     assert lines[first] == f"{words}{CAPTION} (583 COVID-19, 291 Normal, 292 other pneumonia images)."
@@ -81,13 +97,16 @@ def test_side_by_side_without_costs(tmp_path: Path) -> None:
 
 
 def test_side_by_side_with_costs(tmp_path: Path) -> None:
-    folder = results(tmp_path / "r", CAPTION)
+    folder = results(tmp_path / "r")
     costs = [
         Cell("reference", PARAMETERS, measured_correct=4_123_456),
         Cell("swin-dual-infection", PARAMETERS, note="nothing", status=NOT_RUN),
     ]
-    write(Table(COST, "x", [*costs, Cell("reference", MINUTES, measured_correct=61.6)]), folder / "tables" / COST)
-    lines = written(folder, tmp_path / "page.md")
+    write(
+        Table(COST, HEADING, [*costs, Cell("reference", MINUTES, measured_correct=61.6)]),
+        folder / "tables" / COST,
+    )
+    lines = written(folder, tmp_path / "page.md", settings())
     first = lines.index(SIDE_BY_SIDE.begin) + 1
     assert lines[first].startswith(CAPTION), "nothing was reduced"
     assert "| parameters | training, minutes on the idle device |" in lines[first + 2]
@@ -104,16 +123,14 @@ def test_an_older_table_is_refused(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == set(COLUMNS)
     with pytest.raises(ValueError, match=r"holds no reference \(ours\); make the table again"):
-        block(CAPTION, [row for row in rows if row["row"] != "reference (ours)"], [])
-    with pytest.raises(ValueError, match="holds no 'The five systems"):
-        block("The three systems", rows, [])
+        block(HEADING, [row for row in rows if row["row"] != "reference (ours)"], [])
 
 
 def test_missing_marker_or_table(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{HEADLINES.begin}\n{HEADLINES.end}\n")
     with pytest.raises(ValueError, match="wants the markers <!-- side by side"):
-        readme(results(tmp_path / "r"), page)
+        readme(Sources(LITE, tmp_path, results(tmp_path / "r")), page)
     with pytest.raises(ValueError, match=r"cross-system\.csv: no such table"):
-        readme(tmp_path / "nothing", page)
+        readme(Sources(LITE, tmp_path, tmp_path / "nothing"), page)
     assert page.read_text() == f"{HEADLINES.begin}\n{HEADLINES.end}\n"

@@ -16,12 +16,12 @@ from covidqu.report import catalogue
 from covidqu.report.checks.committed import chosen, files, variants
 from covidqu.report.checks.recompute import BAR, recompute, shown
 from covidqu.report.comparison import comparison
-from covidqu.report.core.cells import Cell, write
+from covidqu.report.core.cells import Cell
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.papers import paper_002
 from covidqu.report.readme import BLOCKS, readme
-from covidqu.report.tables import build
+from covidqu.report.tables import build, write
 
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
 TABLES = ["unet-roi/table-1", "unet-roi/table-3", "unet-roi/table-4", "common/data", "common/overview"]
@@ -56,7 +56,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     comparison(params, data, results, results / "comparison.csv")
     marks = "".join(f"{block.begin}\n{block.end}\n" for block in BLOCKS)
     (root / "README.md").write_text(f"`covidqu readme --results results --out README.md`\n{marks}rest 1.0\n")
-    readme(results, root / "README.md")
+    readme(Sources(params, data, results), root / "README.md")
     return root
 
 
@@ -115,7 +115,7 @@ def test_a_claim_that_the_tables_do_not_support_is_a_difference(
     params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (RESULTS / "claims.yaml").write_text(CLAIM.replace("> 2", "<= 1"))
-    readme(RESULTS, Path("README.md"))
+    readme(Sources(params, RESULTS, RESULTS), Path("README.md"))
     assert " images." in Path("README.md").read_text()
     assert found(params, capsys) == (0, [])
     (RESULTS / "claims.yaml").write_text(CLAIM)

@@ -26,15 +26,17 @@ from synthetic_runs import (
 from covidqu.config.params import Params, check, read
 from covidqu.report import catalogue
 from covidqu.report.comparison import comparison
-from covidqu.report.core.cells import Cell, Table, markdown, text, with_published, write
+from covidqu.report.core.cells import Cell, Table, text, with_published
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Kind, Status
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
+from covidqu.report.core.wide import page
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.systems.cross_system import MEAN
 from covidqu.report.systems.overview import OURS_ROW
-from covidqu.report.tables import build, tables
+from covidqu.report.tables import build, tables, write
 
 SETTINGS = {("unetpp-b3", "table-1"), ("cbam-mtl", "table-5")}
 WITHOUT_RUNS = (
@@ -217,36 +219,38 @@ def test_titles_name_every_shortcut(tmp_path: Path) -> None:
     write_run(tmp_path, params, "unetpp-b3", {"image_px": 128, "epochs": 3, "init": "random"})
     write_run(tmp_path, params, "unet-roi-lung", {"subset": "infection"})
     sources = Sources(params, tmp_path / "data", tmp_path)
-    one = build(sources, "unetpp-b3/table-2").title
+    one = build(sources, "unetpp-b3/table-2").heading.text
     assert one.startswith("LITE - Paper 001 (U-Net++ with an EfficientNet-B3 encoder), table 2: overall test")
     assert "NOT PRETRAINED (encoder weights: none)" in one
     assert "REDUCED RUN (image_px 128 instead of 256; epochs 3 instead of 30)" in one
     small = "lung masks from the infection subset (104 images), not from the 33,920-image lung subset"
-    assert small in build(sources, "unet-roi/table-3").title
+    assert small in build(sources, "unet-roi/table-3").heading.text
     assert f"unet-roi-lung: {small}" in build(sources, "unet-roi/table-4").title  # the weights come from there
-    assert "REDUCED" not in build(sources, "unet-roi/table-3").title
+    assert "REDUCED" not in build(sources, "unet-roi/table-3").heading.text
     (tmp_path / "runs" / "unet-roi-lung" / "scores.parquet").unlink()  # known how it was trained, though not scored
     assert (
         "lung masks from the infection subset (80 images)"
-        in build(Sources(params, tmp_path, tmp_path), "unet-roi/table-4").title
+        in build(Sources(params, tmp_path, tmp_path), "unet-roi/table-4").heading.text
     )
 
 
 def test_the_table_of_settings_says_how_they_differ(tmp_path: Path) -> None:
     plain = build(Sources(settings(), tmp_path, tmp_path), "unetpp-b3/table-1")
-    assert plain.title.endswith("table 1: training hyper-parameters")
+    assert plain.heading.text.endswith("table 1: training hyper-parameters")
     assert cell(plain, "Early stopping patience", "Value").measured_correct == 5
     reduced = settings(runs={"unetpp-b3": {"init": "random", "image_px": 64, "patience": None}})
     built = build(Sources(reduced, tmp_path, tmp_path), "unetpp-b3/table-1")
     assert (
         "NOT PRETRAINED (encoder weights: none) - REDUCED RUN (image_px 64 instead of 256; patience None instead of 5)"
-        in built.title
+        in built.heading.text
     )
     assert cell(built, "Input size", "Value").measured_correct == "64x64"
     assert cell(built, "Early stopping patience", "Value").measured_correct == "none"
 
 
-def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table], tmp_path: Path) -> None:
+def test_overview_repeats_the_cells_of_each_system(
+    params: Params, everything: dict[str, Table], tmp_path: Path
+) -> None:
     built = everything["common/overview"]
     assert {c.row.split(":")[0] for c in built.cells} >= {"swin-dual-infection", "unetpp-b3", "recon-mtl-t123"}
     assert all(c.measured for c in built.cells)
@@ -259,7 +263,7 @@ def test_overview_repeats_the_cells_of_each_system(everything: dict[str, Table],
         write(everything[name], tmp_path / "tables" / name)
     page = tmp_path / "README.md"
     page.write_text("".join(["# T\n", *(f"{block.begin}\nold\n{block.end}\n" for block in BLOCKS), "rest\n"]))
-    readme(tmp_path, page)
+    readme(Sources(params, tmp_path, tmp_path), page)
     lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
     several = lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]
     assert ", mean of 3 seeds)" in several and " ± " in several
@@ -357,9 +361,19 @@ def test_numbers_are_written_with_six_decimals_at_most(value: Any, shown: str) -
     assert text(value) == shown
 
 
-def test_markdown_drops_empty_columns_and_escapes_bars() -> None:
-    shown = markdown(Table("x/y", "T", [Cell("a|b", "c", measured_correct=0.5)], ["remark"]))
-    assert shown == "# T\n\n| row | column | measured_correct |\n| --- | --- | --- |\n| a\\|b | c | 0.5 |\n\nremark\n"
+def test_markdown_is_rows_by_columns_with_what_was_reduced_below() -> None:
+    cells = [
+        Cell("a|b", "c", 0.4, measured_correct=0.5, ci_low=0.4512, ci_high=0.55),
+        Cell("a|b", "d", 3, note="no card", status=Status.NOT_RUN),
+    ]
+    shown = page(Table("x/y", Heading("LITE", "Paper", "T", ["REDUCED"]), cells, ["remark"]))
+    assert shown.splitlines() == [
+        "# LITE: REDUCED OR CHANGED RUNS - Paper: T",
+        *("", "|  | c, measured | c, printed | d, measured | d, printed |", "| --- | --- | --- | --- | --- |"),
+        r"| a\|b | 0.500 [0.451, 0.550] | 0.4 | not run | 3 |",
+        *("", "In brackets: 95 % interval over images.", "", "Not run: no card.", "", "remark"),
+        *("", "How runs differ from the full ones:", "", "- REDUCED"),
+    ]
 
 
 def test_reports_never_import_torch() -> None:

@@ -116,11 +116,11 @@ def test_each_headline_run_is_drawn_in_its_own_way() -> None:
 
 
 def test_panels_for_seven_runs(sources: Sources) -> None:
-    drawn = bland_altman(sources, Wanted([], "c", []))
+    drawn = bland_altman(sources, Wanted([], "c"))
     shown = [axes for axes in drawn.axes if axes.axison]
     assert [axes.get_title().split(" (n")[0] for axes in shown] == list(HEADLINE_RUNS)
     assert all(axes.get_xlabel() for axes in shown[-4:]) and not any(axes.get_xlabel() for axes in shown[:-4])
-    reliable = reliability(sources, Wanted([], "c", []))
+    reliable = reliability(sources, Wanted([], "c"))
     assert [axes.get_title().split(":")[0] for axes in reliable.axes] == [*HEADS, "masks"]
 
 

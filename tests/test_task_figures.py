@@ -124,17 +124,17 @@ def test_the_same_bytes_twice(name: str, sources: Sources, tmp_path: Path) -> No
 
 
 def test_confusion_shows_own_counts_and_how_the_run_was_reduced(sources: Sources) -> None:
-    three = words(confusion_matrix(sources, Wanted(["swin-dual-infection"], "c", ["swin-dual-infection"])))
+    three = words(confusion_matrix(sources, Wanted(["swin-dual-infection"], "c")))
     assert "3 75.0% of row" in three and "1 25.0% of row" in three and "2 100.0% of row" in three
     assert "n = 8 official Test images" in three and "REDUCED RUN (epochs 3 instead of 30)" in three
     assert "Non-COVID against the rest: AUC 1.000" in three
-    two = words(confusion_matrix(sources, Wanted(["cbam-mtl-unet-proposed"], "c", ["cbam-mtl-unet-proposed"])))
+    two = words(confusion_matrix(sources, Wanted(["cbam-mtl-unet-proposed"], "c")))
     assert "n = 6 official" in two and "(seed 0)" in two  # Non-COVID is no class of this head
     assert "COVID-19 against Normal: AUC 0.875 (too few images for an interval)" in two
 
 
 def test_confusion_has_the_truth_in_rows(sources: Sources) -> None:
-    left = confusion_matrix(sources, Wanted(["cbam-mtl-unet-proposed"], "c", [])).axes[0]
+    left = confusion_matrix(sources, Wanted(["cbam-mtl-unet-proposed"], "c")).axes[0]
     cells = {tuple(round(float(v)) for v in text.get_position()): text.get_text() for text in left.texts}
     assert cells[0, 1].startswith("1\n") and cells[1, 0].startswith("0\n")  # (column, row): COVID-19 taken for Normal
     assert [t.get_text() for t in left.get_yticklabels()] == ["Normal\n(n = 2)", "COVID-19\n(n = 4)"]
@@ -147,7 +147,7 @@ def test_class_names_join_labels(sources: Sources) -> None:
 
 def test_roc_has_a_curve_for_each_run(sources: Sources) -> None:
     runs = list(ENTRIES["recon-mtl/figure-5"].runs)
-    drawn = roc(sources, Wanted(runs, "c", runs))
+    drawn = roc(sources, Wanted(runs, "c"))
     assert len(runs) == 4 and len(drawn.axes[0].lines) == 5  # and the diagonal
     for run in runs:
         assert f"{run}: AUC 0.875 [" in words(drawn)
@@ -156,23 +156,23 @@ def test_roc_has_a_curve_for_each_run(sources: Sources) -> None:
 def test_one_class_has_no_curve(sources: Sources) -> None:
     path = sources.folder("recon-mtl-t13") / "scores.parquet"
     pd.read_parquet(path).assign(class_target=1).to_parquet(path)
-    assert "images of one class only" in words(roc(sources, Wanted(["recon-mtl-t13"], "c", [])))
+    assert "images of one class only" in words(roc(sources, Wanted(["recon-mtl-t13"], "c")))
 
 
 def test_curves_show_every_task(sources: Sources) -> None:
-    labels = [axes.get_ylabel() for axes in curves(sources, Wanted(["recon-mtl-t123"], "", [])).axes]
+    labels = [axes.get_ylabel() for axes in curves(sources, Wanted(["recon-mtl-t123"], "")).axes]
     assert [label.split()[0] for label in labels] == ["loss", "mean", "accuracy", "mean"]
-    both = words(curves(sources, Wanted(["swin-dual-infection"], "", [])))
+    both = words(curves(sources, Wanted(["swin-dual-infection"], "")))
     assert "lung, validation" in both and "infection, training" in both and "augmented" not in both
-    assert len(curves(sources, Wanted(["recon-mtl-cnn8"], "", [])).axes) == 2
+    assert len(curves(sources, Wanted(["recon-mtl-cnn8"], "")).axes) == 2
     path = sources.folder("recon-mtl-cnn8") / "history.csv"
     pd.read_csv(path).drop(columns="val_class_accuracy").to_csv(path, index=False)
     with pytest.raises(ValueError, match="no column val_class_accuracy"):
-        curves(sources, Wanted(["recon-mtl-cnn8"], "", []))
+        curves(sources, Wanted(["recon-mtl-cnn8"], ""))
 
 
 def test_panels_name_true_and_predicted_class(sources: Sources) -> None:
-    found = words(mask_panels.lungs_and_classes(sources, Wanted(["swin-dual-infection"], "c", [])))
+    found = words(mask_panels.lungs_and_classes(sources, Wanted(["swin-dual-infection"], "c")))
     for wanted in ("true class: COVID-19", "true class: Normal", "true class: Non-COVID"):
         assert wanted in found
     assert "predicted class: Non-COVID (0.79)" in found and "infection hidden by the class" in found
@@ -180,13 +180,13 @@ def test_panels_name_true_and_predicted_class(sources: Sources) -> None:
         "Test images with a positive pixel / more than 1 % positive, Normal (n = 2): swin-dual-infection 0.0% / 0.0%"
     )
     assert "never by score" in found and f"{marked}; other pneumonia" in found
-    phase_1 = mask_panels.lungs_and_classes(sources, Wanted(["swin-dual-lung"], "c", []))
+    phase_1 = mask_panels.lungs_and_classes(sources, Wanted(["swin-dual-lung"], "c"))
     assert len(phase_1.axes) == 8 and "infection" not in words(phase_1)
 
 
 def test_stages_show_the_filtered_image_and_three_runs(sources: Sources) -> None:
     runs = list(ENTRIES["cbam-mtl/figure-3"].runs)
-    drawn = mask_panels.stages(sources, Wanted(runs, "c", []))
+    drawn = mask_panels.stages(sources, Wanted(runs, "c"))
     assert len(drawn.axes) == 4 * 6
     assert all(run in words(drawn) for run in runs) and "median 3 x 3, opening 3 x 3" in words(drawn)
     image, filtered = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes[:2])
@@ -194,7 +194,7 @@ def test_stages_show_the_filtered_image_and_three_runs(sources: Sources) -> None
 
 
 def test_reconstruction_stands_beside_its_error(sources: Sources) -> None:
-    drawn = mask_panels.overlays(sources, Wanted(["recon-mtl-t123", "recon-mtl-unet"], "c", []))
+    drawn = mask_panels.overlays(sources, Wanted(["recon-mtl-t123", "recon-mtl-unet"], "c"))
     assert len(drawn.axes) == 4 * 5
     image, found = (np.asarray(axes.images[0].get_array(), float) for axes in (drawn.axes[0], drawn.axes[4]))
     error = float(((found - image) ** 2).mean() / 255**2)
@@ -202,7 +202,7 @@ def test_reconstruction_stands_beside_its_error(sources: Sources) -> None:
 
 
 def test_heat_map_lies_over_the_image_with_its_shares(sources: Sources, params: Params) -> None:
-    found = words(cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c", [])))
+    found = words(cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c")))
     index = open_packed(sources.data / "packed").index
     test = index[(index["split"] == "Test") & (index["subset"] == "infection")]
     lung, infected = (
@@ -220,10 +220,10 @@ def test_missing_explanations_are_named(sources: Sources) -> None:
     folder = sources.folder("cbam-mtl-unet-proposed")
     (folder / "explain.parquet").unlink()
     with pytest.raises(ValueError, match=r"explain\.parquet: missing; run the `explain` step"):
-        cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c", []))
+        cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c"))
     (folder / "cam.npz").unlink()
     with pytest.raises(ValueError, match=r"cam\.npz: missing; run the `explain` step"):
-        cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c", []))
+        cam_panels.heat_maps(sources, Wanted(["cbam-mtl-unet-proposed"], "c"))
 
 
 def test_any_side_comes_to_256_as_torch_does() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from synthetic_runs import settings
 
-from covidqu.page.numbers import printed, shown, supported
+from covidqu.page.numbers import printed
 from covidqu.report.comparison import tallies
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Status
+from covidqu.report.core.numbers import shown, supported
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.verdict import (
     ABOVE,

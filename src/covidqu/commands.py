@@ -268,9 +268,12 @@ def export(
 
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
     """Put the measured overview into a Markdown file."""
+    from covidqu.report.checks.recompute import chosen
+    from covidqu.report.core.sources import Sources
     from covidqu.report.readme import readme as step
 
-    return step(results, out)
+    (params,) = chosen([results], s.params if s.named else None).values()
+    return step(Sources(params, results, results), out)  # no data are read
 
 
 def systems(s: Settings, results: SomeResults = None) -> object:

@@ -7,27 +7,27 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from markupsafe import Markup
 
 from covidqu.evaluate.protocols import PROTOCOLS
-from covidqu.page.numbers import number, supported
+from covidqu.page.numbers import number
 from covidqu.page.pages import case_link
 from covidqu.page.public import figure_kinds
 from covidqu.report import catalogue
-from covidqu.report.core.artefacts import Page
+from covidqu.report.core.artefacts import Page, Table
 from covidqu.report.core.cells import COLUMNS, of_record
 from covidqu.report.core.kinds import Status
+from covidqu.report.core.numbers import supported
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
+from covidqu.report.core.titles import heading
 from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_images
+from covidqu.report.remarks import remarks
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
 OF_INTERVAL = ("measured_correct", "ci_low", "ci_high")
-COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
-OWN_TITLE = re.compile(r"(Paper \d{3}|Ours) \(.*?\)(, [^:]*)?: ")  # see `report.figures.caption`
 SHOWS_PATIENTS = "it shows patients' images: not in this results folder, or not in a site that may be published"
 
 
@@ -178,7 +178,7 @@ def notes(shown: Iterable[BuiltTable]) -> dict[str, int]:
 class BuiltFigure:
     """`file`: path in the site, None where the figure is not there, for `reason`.
 
-    `caption`: what the paper's figure shows; `said`: what ours does, as its own title has it.
+    `caption`: what the paper's figure shows; `ours`: what ours does.
     """
 
     name: str
@@ -186,7 +186,7 @@ class BuiltFigure:
     caption: str
     file: str | None
     reason: str = ""
-    said: str = ""
+    ours: str = ""
 
 
 def table(sources: Sources, name: str) -> BuiltTable | None:
@@ -199,10 +199,10 @@ def table(sources: Sources, name: str) -> BuiltTable | None:
     lost = [column for column in COLUMNS if records and column not in records[0]]
     if lost:
         raise ValueError(f"{path}: no column {', '.join(lost)}; build the table again with the `table` step")
-    heading, remarks = _heading(path.with_suffix(".md"))
-    caption, deviations = _taken_apart(sources, name, heading)
+    known = catalogue.table(name, sources.params)
     rows = [row_of(sources, name, record) for record in records]
-    return BuiltTable(name, caption, deviations, rows, remarks, _columns(name))
+    changed = heading(sources, known).changed
+    return BuiltTable(name, _caption(known), changed, rows, remarks(known), _columns(name))
 
 
 def row_of(sources: Sources, name: str, record: dict[str, str], column: str | None = None) -> Row:
@@ -224,24 +224,10 @@ def _columns(name: str) -> list[str]:
     return paper(system).tables[short].columns if system in SYSTEMS else []
 
 
-def _heading(path: Path) -> tuple[str, list[str]]:
-    """Title and remarks of a table, from its Markdown file; the table itself is read from the CSV."""
-    if not path.is_file():
-        raise ValueError(f"{path}: missing beside its CSV file; build the table again with the `table` step")
-    first, *lines = path.read_text(encoding="utf-8").splitlines()
-    return first.removeprefix("# "), [line for line in lines if line and not line.startswith("|")]
-
-
-def _taken_apart(sources: Sources, name: str, heading: str) -> tuple[str, list[str]]:
-    system, short = name.split("/", 1)
-    known = catalogue.caption(name)
-    before, found, after = heading.partition(known)
-    prefix = sources.params.report.title
-    caption = f"{before}{found}".removeprefix(f"{prefix} - " if prefix else "")
-    if system in SYSTEMS:  # its page names the paper
-        numbered = re.fullmatch(r"table-(\d+)", short)
-        caption = f"Table {numbered[1]}: {known}" if numbered else known[0].upper() + known[1:]
-    return caption, after.removeprefix(" - ").split(" - ") if after else []
+def _caption(known: Table) -> str:
+    """What it shows; of a paper's table with its number, as the page names the paper."""
+    numbered = re.fullmatch(r"table-(\d+)", known.short)
+    return f"Table {numbered[1]}: {known.shows}" if numbered else known.shows[0].upper() + known.shows[1:]
 
 
 def tables(sources: Sources, group: str) -> tuple[list[BuiltTable], list[str]]:
@@ -275,27 +261,14 @@ def _place(name: str, known: dict[str, str]) -> tuple[int, str]:
 
 def _figure(sources: Sources, name: str, known: dict[str, str]) -> BuiltFigure:
     short = name.split("/")[1]
-    suffix = catalogue.figure(name, sources.params).kind
+    drawn = catalogue.figure(name, sources.params)
+    suffix = drawn.kind
     place = f"figures/{name}.{suffix}"
     words = "; ".join(text for key, text in known.items() if key.rstrip("abc") == short)
     if short.startswith("curves-"):
         label, words = "Training", short.removeprefix("curves-")
     else:
         label = short.replace("-", " ").capitalize()
-    drawn = sources.results / place
-    if drawn.is_file() and suffix in figure_kinds(sources):
-        said = title_of(drawn, sources.params.report.title) if suffix == "svg" else ""
-        return BuiltFigure(name, label, words, place, said=said)
+    if (sources.results / place).is_file() and suffix in figure_kinds(sources):
+        return BuiltFigure(name, label, words, place, ours=drawn.shows)
     return BuiltFigure(name, label, words, None, SHOWS_PATIENTS if suffix == "png" else "it was not drawn")
-
-
-def title_of(drawn: Path, prefix: str) -> str:
-    """What a figure of ours shows: its title without paper, number and what was reduced; empty where none is found.
-
-    Matplotlib draws letters as outlines and leaves each line of a text as a comment beside them.
-    """
-    for part in drawn.read_text(encoding="utf-8").split('<g id="text_')[1:]:
-        text = " ".join(" ".join(line.split()) for line in COMMENT.findall(part))
-        if (prefix and text.startswith(f"{prefix} - ")) or OWN_TITLE.match(text):
-            return OWN_TITLE.sub("", text.removeprefix(f"{prefix} - ")).split(" - ")[0].rstrip(".")
-    return ""

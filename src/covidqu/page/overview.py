@@ -10,12 +10,12 @@ from typing import Any
 from covidqu.page import charts, leaderboard
 from covidqu.page.built import BuiltTable, row_of, table
 from covidqu.page.citations import references
-from covidqu.page.numbers import shown
 from covidqu.page.pages import STATISTICS, paper_file
 from covidqu.page.runs import RunState, by_system
 from covidqu.report.checks.claims import CLAIMS, sentences
 from covidqu.report.comparison import records, tallies
 from covidqu.report.core.kinds import Unit
+from covidqu.report.core.numbers import shown
 from covidqu.report.core.published import SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.verdict import REPRODUCED, WORDS, rounded

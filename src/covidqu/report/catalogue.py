@@ -73,8 +73,19 @@ ARTEFACTS: tuple[Artefact, ...] = (
     Table("unetpp-b3/table-2", "papers.paper_001:overall", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/table-3", "papers.paper_001:by_category", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/text", "papers.paper_001:dynamics", runs=(UNETPP,), reads=DATA),
-    Figure("unetpp-b3/figure-1", "drawing.data_figures:class_and_area", reads=DATA),
-    Figure("unetpp-b3/figure-2", "drawing.panels:examples", reads=IMAGES, kind="png"),
+    Figure(
+        "unetpp-b3/figure-1",
+        "drawing.data_figures:class_and_area",
+        reads=DATA,
+        caption="classes and infected area of the infection subset",
+    ),
+    Figure(
+        "unetpp-b3/figure-2",
+        "drawing.panels:examples",
+        reads=IMAGES,
+        caption="training images, COVID-19 by infected area, others by id: lung mask (blue), infection mask (yellow)",
+        kind="png",
+    ),
     Figure("unetpp-b3/architecture", NETWORK, runs=(UNETPP,), reads=Reads.ARCHITECTURES, caption="architecture"),
     # paper 002
     Table("unet-roi/table-1", "papers.paper_002:table_1", reads=DATA),
@@ -84,7 +95,12 @@ ARTEFACTS: tuple[Artefact, ...] = (
         "unet-roi/table-4", "papers.paper_002:infection", runs=UNET_ROI[1:], baselines=Baselines((MASK,), UNET_ROI[1:2])
     ),
     Figure(
-        "unet-roi/figure-1", "drawing.panels:qualitative", runs=UNET_ROI[1:], reads=PREDICTED | Reads.ROI, kind="png"
+        "unet-roi/figure-1",
+        "drawing.panels:qualitative",
+        runs=UNET_ROI[1:],
+        reads=PREDICTED | Reads.ROI,
+        caption="test images chosen by infected area, never by score: annotation (yellow), prediction (blue)",
+        kind="png",
     ),
     Figure("unet-roi/architecture", NETWORK, runs=UNET_ROI[1:2], reads=Reads.ARCHITECTURES, caption="architecture"),
     # paper 003
@@ -390,11 +406,6 @@ def table(name: str, params: Params) -> Table:
     return _one(tables(params), name, "table")
 
 
-def caption(name: str) -> str:
-    """What the table of that name shows."""
-    return next(one.heading for one in ARTEFACTS if isinstance(one, Table) and one.name == name)
-
-
 def figures(params: Params) -> dict[str, Figure]:
     """All figures by name, the training curves of every trained base run as well."""
     found = {one.name: one for one in ARTEFACTS if isinstance(one, Figure) and one.made(params)}
@@ -410,7 +421,7 @@ def figure(name: str, params: Params) -> Figure:
 def curves(params: Params, run: str) -> Figure:
     """The training curves of a run: `{system}/curves-{run}`."""
     name = f"{params.run(run).model.system.replace('_', '-')}/curves-{run}"
-    return Figure(name, "drawing.curve_figures:curves", runs=(run,), reads=Reads.HISTORY)
+    return Figure(name, "drawing.curve_figures:curves", runs=(run,), reads=Reads.HISTORY, caption=f"training of {run}")
 
 
 def code(artefacts: Iterable[Artefact]) -> list[str]:

@@ -14,6 +14,7 @@ from covidqu.files import replacing
 from covidqu.report import catalogue
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
+from covidqu.report.core.titles import Heading, heading
 
 STYLE = {
     "svg.hashsalt": "covidqu",
@@ -38,18 +39,21 @@ def figures(names: list[str], params: Params, data: Path, results: Path, out: Pa
 def figure(sources: Sources, name: str, out: Path) -> None:
     """Write the figure `{system}/{name}` to `out`; ValueError when there is none, or what it shows is not there."""
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
-        save(draw(sources, name), out)
+        save(draw(sources, name), out, heading(sources, catalogue.figure(name, sources.params)))
 
 
 def draw(sources: Sources, name: str) -> Figure:
     """The figure called `name`, drawn by what the catalogue names."""
-    found, params = catalogue.figure(name, sources.params), sources.params
-    return found.function()(sources, Wanted(found.shown(params), found.heading, found.behind(params)))
+    found = catalogue.figure(name, sources.params)
+    return found.function()(sources, Wanted(found.shown(sources.params), heading(sources, found).short))
 
 
-def save(drawn: Figure, out: Path) -> None:
-    """Write without date and software version, so that the same numbers give the same bytes."""
+def save(drawn: Figure, out: Path, heading: Heading) -> None:
+    """Write without date and software version, so that the same numbers give the same bytes.
+
+    The heading is the file's description: how runs were reduced is too long to stand in the picture.
+    """
     kind = out.suffix.removeprefix(".")
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    metadata = {"Description": heading.text, **({"Date": None} if kind == "svg" else {"Software": None})}
     with replacing(out) as part:
         drawn.savefig(part, format=kind, metadata=metadata)

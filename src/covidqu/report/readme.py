@@ -10,30 +10,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 from covidqu.files import write_text
-from covidqu.report import side_by_side
+from covidqu.report import catalogue, side_by_side
 from covidqu.report.checks.claims import CLAIMS, sentences
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Status
+from covidqu.report.core.sources import Sources
+from covidqu.report.core.titles import heading
 
 
 class Block(NamedTuple):
-    """What stands between two markers: `table` it is written from, by `text` from the results folder."""
+    """What stands between two markers: `table` it is written from, by `text` from the results."""
 
     begin: str
     end: str
     table: str
-    text: Callable[[Path], str]
+    text: Callable[[Sources, Path], str]
 
     def of(self, page: str) -> str:
         """What is between the markers of a page."""
         return page.partition(self.begin)[2].partition(self.end)[0]
 
 
-def readme(results: Path, out: Path) -> None:
-    """Put the tables of `results` between their markers in the Markdown file `out`; all else stays as it is.
+def readme(sources: Sources, out: Path, made: Path | None = None) -> None:
+    """Put the tables of the results between their markers in the Markdown file `out`; all else stays as it is.
+
+    `made`: the folder with tables and claims, by default that of the results.
 
     ValueError when a marker or a table is missing.
     """
-    texts = {block: block.text(results) for block in BLOCKS}
+    texts = {block: block.text(sources, made or sources.results) for block in BLOCKS}
     page = out.read_text(encoding="utf-8")
     for block, text in texts.items():
         if page.count(block.begin) != 1 or page.count(block.end) != 1:
@@ -44,26 +49,24 @@ def readme(results: Path, out: Path) -> None:
     write_text(out, page)
 
 
-def _side_by_side(results: Path) -> str:
-    costs = _csv(results, side_by_side.COST)
+def _side_by_side(sources: Sources, made: Path) -> str:
+    costs = _csv(made, side_by_side.COST)
     cost = _rows(costs) if costs.is_file() else []
-    return side_by_side.block(*_made(results, side_by_side.TABLE), cost)
+    return side_by_side.block(_heading(sources, side_by_side.TABLE), _made(made, side_by_side.TABLE), cost)
 
 
-def _overview(results: Path) -> str:
-    title, rows = _made(results, OVERVIEW)
+def _overview(sources: Sources, made: Path) -> str:
+    title, rows = _heading(sources, OVERVIEW), _made(made, OVERVIEW)
     correct = "measured, correct protocol [95 % interval], or ± SD over seeds"
     header = f"| | printed | measured, paper's protocol | {correct} | test images |"
     table = "\n".join([header, "|---|---|---|---|---|", *(_line(row) for row in rows)])
-    if "REDUCED RUN" not in title:
-        return f"{table}\n\n{title}."
-    # run by run, a long text: folded, its summary is not
-    summary = f"{title.split(' - ')[0]}: REDUCED RUNS; what each has otherwise than the full run"
-    return f"{table}\n\n<details><summary>{summary}</summary>\n\n{title}.\n\n</details>"
+    changed = "\n".join(f"- {words}" for words in title.changed)
+    folded = "<details><summary>How these runs differ from the full ones</summary>"
+    return f"{table}\n\n{title.short}." + (f"\n\n{folded}\n\n{changed}\n\n</details>" if changed else "")
 
 
-def _findings(results: Path) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences(results / CLAIMS, results / "tables"))
+def _findings(_: Sources, made: Path) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences(made / CLAIMS, made / "tables"))
 
 
 def _line(row: dict[str, str]) -> str:
@@ -80,17 +83,20 @@ def _line(row: dict[str, str]) -> str:
     return f"| {row['row']} | {row['published']} | {paper} | {correct} | {row['n']} |"
 
 
-def _csv(results: Path, name: str) -> Path:
-    return results / "tables" / f"{name}.csv"
+def _csv(made: Path, name: str) -> Path:
+    return made / "tables" / f"{name}.csv"
 
 
-def _made(results: Path, name: str) -> tuple[str, list[dict[str, str]]]:
-    """Title and rows of a table; ValueError when it was not made."""
-    source = _csv(results, name)
+def _heading(sources: Sources, name: str) -> Heading:
+    return heading(sources, catalogue.table(name, sources.params))
+
+
+def _made(made: Path, name: str) -> list[dict[str, str]]:
+    """Rows of a table; ValueError when it was not made."""
+    source = _csv(made, name)
     if not source.is_file():
         raise ValueError(f"{source}: no such table; run the pipeline first")
-    title = source.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-    return title, _rows(source)
+    return _rows(source)
 
 
 def _rows(source: Path) -> list[dict[str, str]]:

@@ -4,9 +4,8 @@ from functools import cache
 from importlib.resources import as_file, files
 
 from covidqu.config.reading import content
+from covidqu.report.core.artefacts import Table
 from covidqu.report.systems.protocols import definitions
-
-BASELINES = "baselines"  # the remark on rows of baselines
 
 
 @cache
@@ -23,12 +22,8 @@ def known() -> tuple[dict[str, str], dict[str, list[str]]]:
     return shared, tables
 
 
-def shared(name: str) -> str:
-    """A sentence that tables share."""
-    return known()[0][name]
-
-
-def remarks(table: str) -> list[str]:
-    """The sentences below a table."""
+def remarks(table: Table) -> list[str]:
+    """The sentences below a table; below one with rows of baselines also what they are."""
     shared, tables = known()
-    return [shared.get(item, item) for item in tables.get(table, [])]
+    found = [shared.get(item, item) for item in tables.get(table.name, [])]
+    return [*found, shared["baselines"]] if table.baselines else found

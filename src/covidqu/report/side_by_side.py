@@ -7,7 +7,7 @@ numbers that are not of these tables are the Dice values that papers print for c
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from covidqu.report.catalogue import caption
+from covidqu.report.core.heading import REDUCED, Heading
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.measures import APART, OVER
 from covidqu.report.core.published import printed
@@ -16,7 +16,6 @@ from covidqu.report.systems.cost import MINUTES, PARAMETERS
 from covidqu.report.systems.cross_system import ACCURACY, DICE, LUNG, MEAN
 
 TABLE, COST = "common/cross-system", "common/cost"
-CAPTION = caption(TABLE)
 LARGE = {who: f"{OVER}, {who}" for who in APART.values()}
 ON_CT = "on CT"
 Cells = dict[tuple[str, str], dict[str, str]]  # (row, column) -> fields
@@ -56,16 +55,16 @@ COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: tabl
 }
 
 
-def block(title: str, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, str]]) -> str:
+def block(title: Heading, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, str]]) -> str:
     """Markdown: one line on what this is, reduced or not, then the table; costs of nobody are no columns.
 
     `title`: that of common/cross-system; `rows`, `cost`: fields by column, as in the CSV files. ValueError when a row
-    is missing, or the title is not that of this version.
+    is missing.
     """
     cells, costs = _means(_by_key(rows)), _by_key(cost)
     missing = sorted({shown.row for shown in ROWS[:-2]} - {row for row, _ in cells})
-    if missing or CAPTION not in title:
-        raise ValueError(f"{TABLE}: holds no {', '.join(missing) or repr(CAPTION)}; make the table again")
+    if missing:
+        raise ValueError(f"{TABLE}: holds no {', '.join(missing)}; make the table again")
     body = [_fields(shown, cells, costs) for shown in ROWS]
     filled = [any(line[place] for line in body) for place in range(len(COLUMNS))]
     kept = [place for place, (table, _, _) in enumerate(COLUMNS.values()) if table == TABLE or filled[place]]
@@ -78,16 +77,15 @@ def block(title: str, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, s
     return "\n".join([_heading(title, cells), "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def _heading(title: str, cells: Cells) -> str:
+def _heading(title: Heading, cells: Cells) -> str:
     """What was reduced stands first; `n` of the first run that was scored."""
-    before, _, deviations = title.partition(CAPTION)
-    words = [before.removesuffix(" - "), "REDUCED OR CHANGED RUNS, listed under Measured" if deviations else ""]
-    marks = ": ".join(word for word in words if word)
+    reduced = f"{REDUCED}, listed under Measured" if title.changed else ""
+    marks = ": ".join(word for word in (title.prefix, reduced) if word)
     counts = {kind: [c["n"] for (_, column), c in cells.items() if column == wanted and c["n"]]
               for kind, wanted in {"COVID-19": DICE, **LARGE}.items()}  # fmt: skip
     images = ", ".join(f"{found[0]} {kind}" for kind, found in counts.items() if found)
     mark, behind = f"**{marks}.** " if marks else "", f" ({images} images)" if images else ""
-    return f"{mark}{CAPTION}{behind}."
+    return f"{mark}{title.shows}{behind}."
 
 
 def _fields(shown: Shown, cells: Cells, costs: Cells) -> list[str]:

@@ -8,20 +8,22 @@ numbers cannot differ between the two. The catalogue says which tables there are
 from pathlib import Path
 
 from covidqu.config.params import Params
+from covidqu.files import write_text
 from covidqu.report import catalogue
 from covidqu.report.core import references, titles
-from covidqu.report.core.cells import Table, write
+from covidqu.report.core.cells import Table, table_csv
 from covidqu.report.core.sources import Sources
-from covidqu.report.remarks import BASELINES, remarks, shared
+from covidqu.report.core.wide import page
+from covidqu.report.remarks import remarks
 
 
 def build(sources: Sources, name: str, *, with_references: bool = True) -> Table:
     """The table `{system}/{name}`, with its reference rows or without; ValueError names the tables that exist."""
     table = catalogue.table(name, sources.params)
-    cells, words = table.cells(sources), remarks(name)
+    cells = table.cells(sources)
     if with_references and table.baselines:
-        cells, words = [*cells, *references.beside(sources, table)], [*words, shared(BASELINES)]
-    return Table(name, titles.title(sources, table), cells, words)
+        cells = [*cells, *references.beside(sources, table)]
+    return Table(name, titles.heading(sources, table), cells, remarks(table))
 
 
 def tables(names: list[str], params: Params, data: Path, results: Path, out: Path) -> None:
@@ -29,3 +31,9 @@ def tables(names: list[str], params: Params, data: Path, results: Path, out: Pat
     sources = Sources(params, data, results)
     for name in names or catalogue.tables(params):
         write(build(sources, name), out / name)
+
+
+def write(table: Table, out: Path) -> None:
+    """Write `out`.csv, the data, and `out`.md, a view of it (`out` has no suffix)."""
+    write_text(out.with_name(f"{out.name}.csv"), table_csv(table))
+    write_text(out.with_name(f"{out.name}.md"), page(table))

@@ -23,11 +23,10 @@ from covidqu.report.checks.claims import CLAIMS, claims, sentence
 from covidqu.report.checks.committed import chosen, files
 from covidqu.report.checks.svg_numbers import compare_svg
 from covidqu.report.core.artefacts import Artefact, Reads
-from covidqu.report.core.cells import write
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
-from covidqu.report.tables import build
+from covidqu.report.tables import build, write
 
 README = Path("README.md")
 SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its tables were written
@@ -215,7 +214,7 @@ class Recomputation:
                 (self.made / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(self.results / file, self.made / file)
         try:
-            readme(self.made, again)
+            readme(self.sources, again, self.made)
         except ValueError as error:
             self.faults.append(f"README.md: cannot be written any more: {error}")
             return

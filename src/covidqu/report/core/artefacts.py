@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell, with_published
-from covidqu.report.core.published import SYSTEMS, paper
+from covidqu.report.core.published import OUR_SYSTEM, SYSTEMS, paper
 from covidqu.report.core.runs import lineage
 
 if TYPE_CHECKING:
@@ -60,11 +60,10 @@ class Baselines(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a figure is to show: its runs, its caption, and the runs whose settings the title has to name."""
+    """What a figure is to show: its runs, and the title that says what it is."""
 
     runs: list[str]
-    caption: str
-    behind: list[str]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,19 @@ class Artefact:
     def short(self) -> str:
         """The name within its group."""
         return self.name.split("/", 1)[1]
+
+    @property
+    def source(self) -> str:
+        """Paper and number, or that it is ours; empty across systems."""
+        if self.group in SYSTEMS:
+            source = paper(self.group)
+            return f"Paper {source.paper} ({source.name}), {self.short.replace('-', ' ')}"
+        return f"Ours ({self.group})" if self.group == OUR_SYSTEM else ""
+
+    @property
+    def shows(self) -> str:
+        """What it shows, in words."""
+        return self.caption
 
     @property
     def module(self) -> str:
@@ -170,7 +182,7 @@ class Table(Artefact):
         return super().baselines_read(params) or below
 
     @property
-    def heading(self) -> str:
+    def shows(self) -> str:
         """The caption, of a paper's table the paper's."""
         return self.caption or paper(self.group).tables[self.short].caption
 
@@ -197,10 +209,8 @@ class Figure(Artefact):
         return super().made(params) and (callable(needs) or all(run in params.resolved for run in needs))
 
     @property
-    def heading(self) -> str:
-        """Paper, number of the figure, and what it shows; of our system that it is ours."""
-        if self.group in SYSTEMS:
-            source = paper(self.group)
-            number = f", {self.short.replace('-', ' ')}" if "figure" in self.short else ""
-            return f"Paper {source.paper} ({source.name}){number}: {self.caption}"
-        return self.caption if self.group == "common" else f"Ours ({self.group}): {self.caption}"
+    def source(self) -> str:
+        """As of a table; a figure without a number is none of the paper's own."""
+        if self.group in SYSTEMS and "figure" not in self.short:
+            return super().source.split(",")[0]
+        return super().source

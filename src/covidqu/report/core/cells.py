@@ -1,7 +1,7 @@
-"""One table of a report: cells with printed and measured values, what each is, and how they are written.
+"""One table of a report: cells with printed and measured values, and what each is.
 
-Leaves: CSV text (floats with at most six decimals, integers as integers, an empty field for what was not measured) and
-Markdown text of the same cells. Both are deterministic.
+Leaves: CSV text (floats with at most six decimals, integers as integers, an empty field for what was not measured), and
+cells of such text again.
 """
 
 import csv
@@ -9,9 +9,8 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 
-from covidqu.files import write_text
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Kind, Status, Unit
 from covidqu.report.core.published import SYSTEMS, paper, printed
 
@@ -70,10 +69,10 @@ COLUMNS = tuple(f.name for f in fields(Cell))
 
 @dataclass(frozen=True)
 class Table:
-    """Cells under a title; `remarks` are printed below the Markdown table."""
+    """Cells under a heading; `remarks`: what a reader has to know."""
 
     name: str
-    title: str
+    heading: Heading
     cells: list[Cell]
     remarks: list[str] = field(default_factory=list)
 
@@ -152,19 +151,6 @@ def csv_text(rows: Iterable[Iterable[Value]], columns: Iterable[str]) -> str:
     return out.getvalue()
 
 
-def markdown(table: Table) -> str:
-    """Title, the columns that hold anything, remarks; the note says what was not measured."""
-    columns = [column for column in COLUMNS if column not in ("status", "kind")]
-    rows = [[cell.words if c == "note" else text(getattr(cell, c)) for c in columns] for cell in table.cells]
-    kept = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
-    lines = [[columns[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
-    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    remarks = "".join(f"\n{remark}\n" for remark in table.remarks)
-    return f"# {table.title}\n\n{body}\n{remarks}"
-
-
-def write(table: Table, out: Path) -> None:
-    """Write `out`.csv and `out`.md (`out` has no suffix)."""
-    rows = [[getattr(cell, column) for column in COLUMNS] for cell in table.cells]
-    write_text(out.with_name(f"{out.name}.csv"), csv_text(rows, COLUMNS))
-    write_text(out.with_name(f"{out.name}.md"), markdown(table))
+def table_csv(table: Table) -> str:
+    """A line per cell, a column per field."""
+    return csv_text(([getattr(cell, column) for column in COLUMNS] for cell in table.cells), COLUMNS)

@@ -1,32 +1,23 @@
-"""Titles that say what a table is and how its runs differ from the paper.
+"""Headings: what a table or figure is, and how its runs differ from the full ones.
 
-Enters: cards of the runs (their complete settings) and the settings of the full runs; leaves: one line of text.
+Enters: cards of the runs (their complete settings) and the settings of the full runs; leaves: a heading.
 """
 
 from typing import Any
 
-from covidqu.report.core.artefacts import Table
+from covidqu.report.core.artefacts import Artefact, Table
+from covidqu.report.core.heading import Heading
 from covidqu.report.core.provenance import Setting, deviations
-from covidqu.report.core.published import SYSTEMS, paper, printed
+from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
 
 
-def title(sources: Sources, table: Table) -> str:
-    """Paper, table and caption, with every deviation of the runs behind it (and of the runs they start from)."""
-    caption = table.heading
-    if table.group in SYSTEMS:
-        source = paper(table.group)
-        caption = f"Paper {source.paper} ({source.name}), {table.short.replace('-', ' ')}: {caption}"
-    if table.settings in sources.params.resolved:
-        caption = " - ".join([caption, *of_settings(deviations(sources.params, table.settings))])
-    return with_deviations(sources, caption, table.behind(sources.params))
-
-
-def with_deviations(sources: Sources, caption: str, runs: list[str]) -> str:
-    """`report.title`, the caption, then what was reduced or replaced."""
-    prefix = sources.params.report.title
-    parts = [prefix] if prefix else []
-    return " - ".join([*parts, caption, *deviation_texts(sources, runs)])
+def heading(sources: Sources, one: Artefact) -> Heading:
+    """The heading of a table or figure of the catalogue."""
+    params, settings = sources.params, one.settings if isinstance(one, Table) else None
+    changed = of_settings(deviations(params, settings)) if settings in params.resolved else []
+    changed += deviation_texts(sources, one.behind(params))
+    return Heading(params.report.title, one.source, one.shows, changed)
 
 
 def deviation_texts(sources: Sources, runs: list[str]) -> list[str]:

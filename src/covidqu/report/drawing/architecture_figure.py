@@ -17,7 +17,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextPath
 
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.provenance import full
 from covidqu.report.core.published import OUR_SYSTEM
@@ -95,10 +94,9 @@ def architecture(sources: Sources, wanted: Wanted) -> Figure:
     if entry["system"] == OUR_SYSTEM:
         settings = f"on {full(sources.params, run)['model.encoder']}, at full size"
     paper = entry["paper"]
-    words = f"{wanted.caption}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
-    title = titles.with_deviations(sources, words, [])
+    words = f"{wanted.title}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
     notes = _notes(entry, columns, unused)
-    top, bottom = [wrapped(title, round(width / 6.2)), wrapped_lines(notes, round(width / 4.7))]
+    top, bottom = [wrapped(words, round(width / 6.2)), wrapped_lines(notes, round(width / 4.7))]
     below = MARGIN + LEADING * (bottom.count("\n") + 1) + GAP
     rows, height = _down(columns, head, above, below)
     total = height + 14 * (top.count("\n") + 1) + 2 * MARGIN

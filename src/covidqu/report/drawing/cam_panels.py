@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from covidqu.config.data import PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
@@ -39,12 +38,11 @@ def heat_maps(sources: Sources, wanted: Wanted) -> Figure:
             panels.contour(axes, unpack_mask(np.asarray(packed.lung_masks[row])), LIGHT_BLUE)
             panels.contour(axes, unpack_mask(np.asarray(packed.infection_masks[row])), YELLOW)
     words = (
-        f"{wanted.caption}: {run} (seed {sources.params.run(run).seed}), test images chosen by infected area, never by "
+        f"{wanted.title}: {run} (seed {sources.params.run(run).seed}), test images chosen by infected area, never by "
         "score; annotated lung (blue) and infection (yellow); Grad-CAM of the infected class from 0 (clear) to 1 "
         "(orange)"
     )
-    title = titles.with_deviations(sources, words, wanted.behind)
-    drawn.suptitle(panels.wrapped(title, 32 * len(chosen)), fontsize=9.5)
+    drawn.suptitle(panels.wrapped(words, 32 * len(chosen)), fontsize=9.5)
     drawn.supxlabel(panels.wrapped(shares(sources, packed, run), 38 * len(chosen)), fontsize=9)
     return drawn
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from covidqu.evaluate.classification import confusion, interval, measure, of_scores
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import CLASS_COLOURS, GREY, LINES
@@ -51,8 +50,8 @@ def confusion_matrix(sources: Sources, wanted: Wanted) -> Figure:
         _curve(right, sources, found, target, k, (against, CLASS_COLOURS.get(names[k], LINES[place]), STYLES[place]))
     _diagonal(right, sources.params.evaluate.bootstrap.confidence)
     config = sources.params.run(run)
-    words = f"{wanted.caption}: {run} (seed {config.seed}), n = {len(target):,} {config.split} Test images"
-    drawn.suptitle(wrapped(titles.with_deviations(sources, words, wanted.behind), 120), fontsize=11)
+    words = f"{wanted.title}: {run} (seed {config.seed}), n = {len(target):,} {config.split} Test images"
+    drawn.suptitle(wrapped(words, 120), fontsize=11)
     return drawn
 
 
@@ -68,8 +67,8 @@ def roc(sources: Sources, wanted: Wanted) -> Figure:
         totals.append(f"{len(target):,}")
     _diagonal(axes, sources.params.evaluate.bootstrap.confidence)
     images = " / ".join(dict.fromkeys(totals))
-    words = f"{wanted.caption}: {name} against the rest, n = {images} Test images"
-    drawn.suptitle(wrapped(titles.with_deviations(sources, words, wanted.behind), 90), fontsize=11)
+    words = f"{wanted.title}: {name} against the rest, n = {images} Test images"
+    drawn.suptitle(wrapped(words, 90), fontsize=11)
     return drawn
 
 

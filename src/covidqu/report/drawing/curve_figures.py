@@ -4,7 +4,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY, ORANGE
@@ -27,22 +26,21 @@ def curves(sources: Sources, wanted: Wanted) -> Figure:
     config = sources.params.run(run)
     panels = ["loss", *(["masks"] if config.masks else [])]
     panels += [task for task in ("class", "reconstruction") if task in config.tasks]
-    return _chosen(sources, f"Training of {run}", wanted, panels)
+    return _chosen(sources, wanted.title, run, panels)
 
 
 def losses(sources: Sources, wanted: Wanted) -> Figure:
     """The loss of one run."""
-    return _chosen(sources, f"{wanted.caption}, {wanted.runs[0]}", wanted, ["loss"])
+    return _chosen(sources, f"{wanted.title}, {wanted.runs[0]}", wanted.runs[0], ["loss"])
 
 
 def class_and_loss(sources: Sources, wanted: Wanted) -> Figure:
     """The accuracy of one run's class head, and its loss."""
-    return _chosen(sources, f"{wanted.caption}, {wanted.runs[0]}", wanted, ["class", "loss"])
+    return _chosen(sources, f"{wanted.title}, {wanted.runs[0]}", wanted.runs[0], ["class", "loss"])
 
 
-def _chosen(sources: Sources, caption: str, wanted: Wanted, panels: list[str]) -> Figure:
+def _chosen(sources: Sources, title: str, run: str, panels: list[str]) -> Figure:
     """Some panels of `LABELS`, from left to right; ValueError when the run has no history."""
-    (run,) = wanted.runs
     history = sources.history(run)
     if history is None:
         raise ValueError(f"{sources.folder(run)}/history.csv: missing or empty; run the `train` step of {run}")
@@ -51,7 +49,6 @@ def _chosen(sources: Sources, caption: str, wanted: Wanted, panels: list[str]) -
     drawn = Figure(figsize=(width, HEIGHT), layout="constrained")
     for axes, panel in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, sources, run, history, panel)
-    title = titles.with_deviations(sources, caption, wanted.behind)
     drawn.suptitle(wrapped(title, round(11 * width)), fontsize=11)
     return drawn
 

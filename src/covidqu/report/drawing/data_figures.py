@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
@@ -14,7 +13,7 @@ from covidqu.report.drawing import panels
 from covidqu.report.drawing.colours import BLUE, CLASS_COLOURS, ORANGE
 
 
-def class_and_area(sources: Sources, _: Wanted) -> Figure:
+def class_and_area(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 001, Fig. 1: images per class and split; infected share of the COVID-19 images."""
     index = panels.required(sources.index, sources.data, "pack")
     index = index[index["subset"] == "infection"]
@@ -22,7 +21,7 @@ def class_and_area(sources: Sources, _: Wanted) -> Figure:
     left, right = drawn.subplots(1, 2)
     _class_bars(left, index)
     _area_histogram(right, index)
-    drawn.suptitle(titles.with_deviations(sources, "Classes and infected area of the infection subset", []))
+    drawn.suptitle(wanted.title)
     return drawn
 
 
@@ -68,5 +67,5 @@ def composition(sources: Sources, wanted: Wanted) -> Figure:
         rows = index[index["subset"] == subset]
         _class_bars(axes, rows)
         axes.set_title(f"{subset} subset, {len(rows):,} images", fontsize=10)
-    drawn.suptitle(panels.wrapped(titles.with_deviations(sources, wanted.caption, []), 58 * len(present)), fontsize=11)
+    drawn.suptitle(panels.wrapped(wanted.title, 58 * len(present)), fontsize=11)
     return drawn

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.evaluate.predictions import Predictions
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
@@ -57,8 +56,8 @@ def lungs_and_classes(sources: Sources, wanted: Wanted) -> Figure:
         columns[f"predicted, infection only where the class is {INFECTED}"] = gated
     colours = "lung (blue)" + (", infection (yellow)" if "infection" in tasks else "")
     how = f"test images chosen by annotated area, never by score; {colours}; probability in brackets"
-    words = f"{wanted.caption}, {run}: {how}"
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
+    words = f"{wanted.title}, {run}: {how}"
+    drawn = _grid(packed, chosen, columns, words)
     if "infection" in tasks:
         drawn.supxlabel(panels.false_infection_words(sources, {run: run}), fontsize=9)
     return drawn
@@ -81,10 +80,10 @@ def stages(sources: Sources, wanted: Wanted) -> Figure:
     columns: dict[str, Draw] = {"image": original, "preprocessed": filtered, "annotated mask": _annotation(packed)}
     columns |= _predictions(packed, loaded, chosen)
     words = (
-        f"{wanted.caption}: test images chosen by infected area, never by score; annotation (yellow), predicted "
+        f"{wanted.title}: test images chosen by infected area, never by score; annotation (yellow), predicted "
         f"infection (blue); seed {sources.params.run(wanted.runs[0]).seed}"
     )
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
+    drawn = _grid(packed, chosen, columns, words)
     drawn.supxlabel(
         panels.wrapped(panels.false_infection_words(sources, {run: run for run in wanted.runs}), 170), fontsize=9
     )
@@ -105,10 +104,10 @@ def overlays(sources: Sources, wanted: Wanted) -> Figure:
         if "reconstruction" in sources.params.run(run).tasks:
             columns[f"{run}: reconstruction"] = _reconstruction(packed, loaded[run], chosen)
     words = (
-        f"{wanted.caption}: test images chosen by infected area, never by score; annotation (yellow), predicted "
+        f"{wanted.title}: test images chosen by infected area, never by score; annotation (yellow), predicted "
         "infection (blue); MSE of intensities 0 to 1"
     )
-    drawn = _grid(packed, chosen, columns, titles.with_deviations(sources, words, wanted.behind))
+    drawn = _grid(packed, chosen, columns, words)
     drawn.supxlabel(
         panels.wrapped(panels.false_infection_words(sources, {run: run for run in wanted.runs}), 150), fontsize=9
     )

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.measures import APART, false_positive_cells
 from covidqu.report.core.sources import Sources
@@ -75,7 +74,7 @@ def lung_cases(index: pd.DataFrame, count: int) -> list[tuple[str, int]]:
     return chosen[:count]
 
 
-def examples(sources: Sources, _: Wanted) -> Figure:
+def examples(sources: Sources, wanted: Wanted) -> Figure:
     """Paper 001, Fig. 2: per class, training images with the contours of lung and infection masks."""
     packed = open_packed(sources.data / "packed")
     index = packed.index
@@ -95,8 +94,7 @@ def examples(sources: Sources, _: Wanted) -> Figure:
             contour(axes, unpack_mask(packed.lung_masks[row]), LIGHT_BLUE)
             contour(axes, unpack_mask(packed.infection_masks[row]), YELLOW)
         line[0].set_ylabel(label)
-    caption = "Training images, COVID-19 by infected area, others by id: lung mask (blue), infection mask (yellow)"
-    drawn.suptitle(wrapped(titles.with_deviations(sources, caption, []), 25 * columns), fontsize=10)
+    drawn.suptitle(wrapped(wanted.title, 25 * columns), fontsize=10)
     return drawn
 
 
@@ -121,9 +119,7 @@ def qualitative(sources: Sources, wanted: Wanted) -> Figure:
             contour(axes, prediction, LIGHT_BLUE)
     named = {run: f"ROI {sources.params.run(run).roi}" for run in shown}
     drawn.supxlabel(false_infection_words(sources, named), fontsize=9)
-    caption = "Test images, chosen by infected area, never by score: ground truth (yellow), prediction (blue)"
-    title = titles.with_deviations(sources, caption, wanted.behind)
-    drawn.suptitle(wrapped(title, 42 * (len(shown) + 1)), fontsize=9)
+    drawn.suptitle(wrapped(wanted.title, 42 * (len(shown) + 1)), fontsize=9)
     return drawn
 
 

@@ -225,7 +225,7 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
         axes.set_xlabel("share with more than 1 % positive,\nwith minus without (left of zero: it helps)")
     share = sources.params.evaluate.bootstrap.confidence
     words = f"bars: {share:.0%} interval over images, filled where it leaves out zero; one training each"
-    headed(drawn, sources, f"{wanted.caption}; {words}", wanted.behind)
+    headed(drawn, f"{wanted.title}; {words}")
     return drawn
 
 

@@ -103,7 +103,7 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
     axes.set_xlabel(f"training so far, minutes at measured speed ({device(speed)})")
     axes.set_ylabel("mean infection Dice, Val images with infection")
     axes.legend(loc="lower right")
-    headed(drawn, sources, f"{wanted.caption}; a marker per epoch, thin: other runs of the same system", wanted.behind)
+    headed(drawn, f"{wanted.title}; a marker per epoch, thin: other runs of the same system")
     return drawn
 
 

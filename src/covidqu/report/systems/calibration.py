@@ -99,7 +99,7 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
     for axes, run in zip(places, HEADS, strict=True):
         _head(axes, sources, run)
     _areas(last, sources)
-    headed(drawn, sources, wanted.caption, wanted.behind)
+    headed(drawn, wanted.title)
     return drawn
 
 

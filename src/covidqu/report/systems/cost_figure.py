@@ -59,8 +59,8 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
         axes.set_xlabel(labels[place])
     places[0].set_ylabel("mean infection Dice, COVID-19 images")
     confidence = sources.params.evaluate.bootstrap.confidence
-    words = f"{wanted.caption}; bars: {confidence:.0%} interval over images; small: other runs"
-    headed(drawn, sources, words, wanted.behind)
+    words = f"{wanted.title}; bars: {confidence:.0%} interval over images; small: other runs"
+    headed(drawn, words)
     FigureCanvasAgg(drawn)
     drawn.draw_without_rendering()  # from here on axes stay where they are
     for place, axes in enumerate(places):

@@ -5,7 +5,6 @@ Enters: sources; leaves: row -> run, how each is drawn, and the heading of a fig
 
 from matplotlib.figure import Figure
 
-from covidqu.report.core import titles
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLACK, BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, PURPLE
 from covidqu.report.drawing.panels import wrapped
@@ -34,10 +33,6 @@ def require(sources: Sources) -> None:
             raise ValueError(f"{sources.folder(run)}: {reason}; run its `score` step")
 
 
-def headed(drawn: Figure, sources: Sources, caption: str, runs: list[str]) -> None:
-    """A title, and below the figure how these many runs differ from the full ones: too long to stand above it."""
-    changed = titles.deviation_texts(sources, runs)
-    words = f"{caption} - REDUCED OR CHANGED RUNS, listed below" if changed else caption
-    drawn.suptitle(wrapped(titles.with_deviations(sources, words, []), 115), fontsize=11)
-    if changed:
-        drawn.supxlabel(wrapped(" - ".join(changed), 220), x=0.01, ha="left", fontsize=6.5, color=GREY)
+def headed(drawn: Figure, title: str) -> None:
+    """Put a title above a figure of these runs."""
+    drawn.suptitle(wrapped(title, 115), fontsize=11)

@@ -89,7 +89,7 @@ def bland_altman(sources: Sources, wanted: Wanted) -> Figure:
         axes.set_xlabel("mean of both shares (% of the lung)")
     for axes in grid[:, 0]:
         axes.set_ylabel("predicted - annotated\n(percentage points)")
-    headed(drawn, sources, wanted.caption, wanted.behind)
+    headed(drawn, wanted.title)
     return drawn
 
 

@@ -130,7 +130,7 @@ def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.grid(axis="x", visible=False)
     left.legend(loc="lower right", ncols=2, fontsize=9)
-    headed(drawn, sources, f"{wanted.caption}; bars: {config.confidence:.0%} interval over images", wanted.behind)
+    headed(drawn, f"{wanted.title}; bars: {config.confidence:.0%} interval over images")
     return drawn
 
 

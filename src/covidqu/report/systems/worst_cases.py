@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from covidqu.data.index import open_packed, unpack_mask
 from covidqu.evaluate import classification
 from covidqu.evaluate.protocols import measures, per_image
-from covidqu.report.core import titles
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Missing, Status
@@ -141,6 +140,6 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
         panels.image(outlined, packed.images[row], f"Dice {image['dice']:.3f}, {panels.area(masks[place])}")
         panels.contour(outlined, unpack_mask(np.asarray(packed.infection_masks[row])), YELLOW)
         panels.contour(outlined, masks[place], LIGHT_BLUE)
-    words = f"{wanted.caption}: the {len(rows)} lowest Dice, chosen by score; annotation (yellow), prediction (blue)"
-    drawn.suptitle(panels.wrapped(titles.with_deviations(sources, words, wanted.behind), 260), fontsize=12)
+    words = f"{wanted.title}: the {len(rows)} lowest Dice, chosen by score; annotation (yellow), prediction (blue)"
+    drawn.suptitle(panels.wrapped(words, 260), fontsize=12)
     return drawn
