@@ -76,7 +76,7 @@ def test_measured_and_not_run(tmp_path: Path) -> None:
     assert "| accuracy | 96.22 |  | 81.500 (class_argmax, mean of 3 seeds) | 874 |" in lines
     assert "LITE: REDUCED OR CHANGED RUNS - Printed and measured, on the official test images." in lines
     folded = lines.index("<details><summary>How these runs differ from the full ones</summary>")
-    assert lines[folded + 2] == "- swin-dual-infection: REDUCED RUN (epochs 1 instead of 50)"
+    assert lines[folded + 2] == "- swin-dual-infection: REDUCED RUN (epochs 1 instead of 30)"
     assert "old" not in lines
 
 

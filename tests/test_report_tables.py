@@ -225,7 +225,7 @@ def test_titles_name_every_shortcut(tmp_path: Path) -> None:
     assert "REDUCED RUN (image_px 128 instead of 256; epochs 3 instead of 30)" in one
     small = "lung masks from the infection subset (104 images), not from the 33,920-image lung subset"
     assert small in build(sources, "unet-roi/table-3").heading.text
-    assert f"unet-roi-lung: {small}" in build(sources, "unet-roi/table-4").title  # the weights come from there
+    assert f"unet-roi-lung: {small}" in build(sources, "unet-roi/table-4").heading.text  # the weights come from there
     assert "REDUCED" not in build(sources, "unet-roi/table-3").heading.text
     (tmp_path / "runs" / "unet-roi-lung" / "scores.parquet").unlink()  # known how it was trained, though not scored
     assert (

@@ -173,7 +173,7 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
 
 def _soft_dice(sources: Sources, row: str, label: str) -> Cell:
     """The same Dice of probabilities: a mask that is blank once thresholded still has a sum, and does not score 1."""
-    column, how = "I.Dice of soft masks", f"{PAPER}, probabilities instead of thresholded masks"
+    column, how = "I.Dice of soft masks", f"{PAPER}, probabilities, not thresholded masks"
     found = image_cell(
         sources, row, column, INFECTION_RUN, lambda s: 1 / (s["infection_soft_prediction"] + 1), select=label, how=how
     )
