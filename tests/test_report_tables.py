@@ -26,6 +26,7 @@ from synthetic_runs import (
 from covidqu.config.params import Params, check, read
 from covidqu.report import catalogue
 from covidqu.report.comparison import comparison
+from covidqu.report.core import provenance
 from covidqu.report.core.cells import Cell, Table, text, with_published
 from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Kind, Status
@@ -282,14 +283,14 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
         for (row, column), value in t.cells().items()
     ]
     for path in (compared, tmp_path / "empty.csv"):
-        rows = read_csv(path)
+        rows = [r for r in read_csv(path) if r["table"] != "stated-settings"]
         assert [(r["system"], r["table"], r["row"], r["column"], r["published"]) for r in rows] == wanted
         for r in rows:
             measured = bool(r["measured_paper"] or r["measured_correct"])
             assert measured == (r["status"] == "measured")
             assert (r["kind"] == "setting") >= ((r["system"], r["table"]) in SETTINGS)
             assert measured or (r["reason"] and not r["n"] and not r["run"])
-    rows = read_csv(compared)
+    rows = [r for r in read_csv(compared) if r["table"] != "stated-settings"]
     for r in rows:
         assert (r["status"] == "measured") == (paper(r["system"]).only(r["table"], r["row"]) is None)
     by_key = {(r["system"], r["table"], r["row"], r["column"]): r for r in rows}
@@ -299,6 +300,20 @@ def test_comparison_holds_every_printed_value_once_and_copies_none(
     assert {
         r["status"] for r in read_csv(tmp_path / "empty.csv") if r["table"] == "table-3" and r["paper"] == "001"
     } == {"not run"}
+
+
+def test_comparison_has_what_papers_state_of_their_settings(compared: Path, params: Params) -> None:
+    rows = {r["row"]: r for r in read_csv(compared) if r["table"] == "stated-settings"}
+    assert {r["kind"] for r in rows.values()} == {"setting"} and {r["verdict"] for r in rows.values()} == {"setting"}
+    for system in SYSTEMS:
+        for run, entries in provenance.read(system).runs.items():
+            stated = [
+                key for key, entry in entries.items() if isinstance(entry, provenance.Entry) and entry.how == "stated"
+            ]
+            assert run not in params.resolved or {f"{run}: {key}" for key in stated} <= set(rows)
+    assert (rows["unetpp-b3: patience"]["published"], rows["unetpp-b3: patience"]["why"]) == ("5", "as printed")
+    window = rows["swin-dual: window of attention"]
+    assert (window["published"], window["why"]) == ("7", "not as printed") and "counts" in window["reason"]
 
 
 def test_comparison_repeats_the_tables(params: Params, full: tuple[Path, Path], compared: Path, tmp_path: Path) -> None:

@@ -309,6 +309,13 @@ ARTEFACTS: tuple[Artefact, ...] = (
         caption="Parameters of each network, as configured and with the paper's settings",
     ),
     Table(
+        "common/stated-settings",
+        "systems.stated:table",
+        runs=base_runs,
+        reads=Reads.HISTORY,
+        caption="What the papers state of their settings, beside ours",
+    ),
+    Table(
         "common/published-consistency",
         "arithmetic.consistency:table",
         caption="Do the printed numbers fit each other? Arithmetic on the papers, nothing measured",

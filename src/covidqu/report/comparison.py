@@ -1,4 +1,4 @@
-"""Step `comparison`: every value printed in the five papers, one row each, beside what was measured.
+"""Step `comparison`: every value that the five papers print of their work, one row each, beside what was measured.
 
 Enters: what the tables read; leaves: one CSV file. Numbers come from the tables' own cells, verdicts from `verdict`.
 """
@@ -16,7 +16,8 @@ from covidqu.report.core.kinds import Kind
 from covidqu.report.core.published import SYSTEMS, Paper, paper
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.titles import deviation_texts
-from covidqu.report.core.verdict import JUDGED, REDUCED, behind, changed, of_cell
+from covidqu.report.core.verdict import JUDGED, REDUCED, behind, changed, judge, of_cell
+from covidqu.report.systems import stated
 from covidqu.report.tables import build
 
 COLUMNS = (
@@ -44,21 +45,31 @@ def write(sources: Sources, out: Path) -> None:
 
 
 def _of_paper(sources: Sources, source: Paper) -> list[list[Value]]:
+    """Tables in their order, then what the text states of settings."""
     rows = []
-    for short in source.tables:
+    for short, printed in source.tables.items():
         name = f"{source.system}/{short}"
         cells = {(c.row, c.column): c for c in build(sources, name, with_references=False).cells}
-        for cell in (cells[place] for place in source.tables[short].cells()):
-            rows.append(
-                [
-                    *(source.paper, source.system, short, cell.row, cell.column, cell.published),
-                    *(cell.measured_paper, cell.measured_correct, cell.protocol_paper, cell.protocol_correct),
-                    *(cell.n, cell.ci_low, cell.ci_high, cell.run),
-                    *(" - ".join(deviation_texts(sources, behind(sources, cell))), cell.status, cell.note),
-                    *(*_verdict(sources, name, cell), cell.kind, cell.unit, cell.paper_low, cell.paper_high),
-                ]
-            )
+        rows += [
+            _row(sources, source, short, cells[place], _verdict(sources, name, cells[place]))
+            for place in printed.cells()
+        ]
+    for cell in stated.of_system(sources, source.system):
+        found = judge(cell)
+        assert found is not None, f"{cell.row}: a statement has a value"
+        rows.append(_row(sources, source, stated.SHORT, cell, (found.word, found.reason)))
     return rows
+
+
+def _row(sources: Sources, source: Paper, short: str, cell: Cell, verdict: tuple[str, str]) -> list[Value]:
+    changes = [] if cell.kind is Kind.SETTING else deviation_texts(sources, behind(sources, cell))
+    return [
+        *(source.paper, source.system, short, cell.row, cell.column, cell.published),
+        *(cell.measured_paper, cell.measured_correct, cell.protocol_paper, cell.protocol_correct),
+        *(cell.n, cell.ci_low, cell.ci_high, cell.run),
+        *(" - ".join(changes), cell.status, cell.note),
+        *(*verdict, cell.kind, cell.unit, cell.paper_low, cell.paper_high),
+    ]
 
 
 def _verdict(sources: Sources, name: str, cell: Cell) -> tuple[str, str]:
