@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from scipy.ndimage import distance_transform_edt
 from synthetic_runs import cell, scores_of, settings, write_run
 
-from covidqu.evaluate.boundary import PERCENTILE, TOLERANCE_PX, boundary_scores
+from covidqu.evaluate.boundary import PERCENTILE, TOLERANCE_PX, boundary_scores, distances
 from covidqu.report.core.sources import Sources
 from covidqu.report.tables import build
 
@@ -18,6 +19,15 @@ def blob(rng: np.random.Generator, px: int = 96) -> np.ndarray:
     """A few smooth shapes, some of them at the image's edge."""
     noise = cv2.GaussianBlur(rng.normal(size=(px, px)), (0, 0), 6)
     return noise > np.quantile(noise, rng.uniform(0.6, 0.95))
+
+
+@pytest.mark.parametrize("shares", [(0.02, 0.02), (0.3, 0.001), (0.5, 0.5)])
+def test_both_ways_to_the_distances_give_the_same_bits(shares: tuple[float, float]) -> None:
+    rng = np.random.default_rng(1)
+    one, other = (rng.random((200, 256)) < share for share in shares)
+    there, back = distances(one, other)
+    transformed = distance_transform_edt(~other)[one], distance_transform_edt(~one)[other]
+    assert np.array_equal(there, transformed[0]) and np.array_equal(back, transformed[1])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -45,8 +55,8 @@ def test_table_counts_images_without_a_prediction(tmp_path: Path) -> None:
     write_run(tmp_path, params, run, {})
     frame = scores_of(params, run)
     covid = frame["label"] == "COVID-19"
-    distances = np.linspace(1, 12, covid.sum())
-    frame.loc[covid, "infection_hd95"], frame.loc[covid, "infection_nsd2"] = distances, distances / 20
+    far = np.linspace(1, 12, covid.sum())
+    frame.loc[covid, "infection_hd95"], frame.loc[covid, "infection_nsd2"] = far, far / 20
     blank = frame.index[covid][:3]  # the smallest distances
     frame.loc[blank, "infection_fn"] += frame.loc[blank, "infection_tp"]
     frame.loc[blank, ["infection_tp", "infection_fp"]] = 0
@@ -54,11 +64,11 @@ def test_table_counts_images_without_a_prediction(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "runs" / run / "scores.parquet")
     built = build(Sources(params, tmp_path, tmp_path), "common/boundary")
     mean, median = (cell(built, run, f"HD95 (px), {kind}") for kind in ("mean", "median"))
-    assert (mean.n, mean.measured_correct) == (9, pytest.approx(distances[3:].mean()))
-    assert (median.n, median.measured_correct) == (9, np.median(distances[3:]))
+    assert (mean.n, mean.measured_correct) == (9, pytest.approx(far[3:].mean()))
+    assert (median.n, median.measured_correct) == (9, np.median(far[3:]))
     assert mean.ci_low < mean.measured_correct < mean.ci_high
     assert mean.note == "3 of 12 images have no prediction and no distance"
     near = cell(built, run, "NSD at 2 px, mean")
-    assert (near.n, near.measured_correct) == (12, pytest.approx(distances[3:].sum() / 20 / 12))
+    assert (near.n, near.measured_correct) == (12, pytest.approx(far[3:].sum() / 20 / 12))
     assert cell(built, run, "share of images without a prediction").measured_correct == 0.25
     assert cell(built, "swin-dual", "NSD at 2 px, mean").words.startswith("not run: run swin-dual-infection has no")
