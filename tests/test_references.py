@@ -19,7 +19,7 @@ from covidqu.report.comparison import _of_paper
 from covidqu.report.core.published import paper
 from covidqu.report.core.references import EVERY, PREFIX, Standing
 from covidqu.report.core.sources import Sources
-from covidqu.report.remarks import BASELINES, shared
+from covidqu.report.remarks import known
 from covidqu.report.systems.references import _annotated_twice, grouped
 from covidqu.report.tables import build
 
@@ -171,8 +171,8 @@ def test_pairs_with_a_common_image_are_one_group() -> None:
 def test_the_comparison_holds_no_reference_and_tables_say_what_they_are(sources: Sources) -> None:
     values = [row for system in ("unetpp-b3", "recon-mtl") for row in _of_paper(sources, paper(system))]
     assert values and not [row for row in values if str(row[3]).startswith(PREFIX)]
-    assert shared(BASELINES) in build(sources, "unetpp-b3/table-2").remarks
-    assert shared(BASELINES) not in build(sources, "unet-roi/table-1").remarks
+    assert known()[0]["baselines"] in build(sources, "unetpp-b3/table-2").remarks
+    assert known()[0]["baselines"] not in build(sources, "unet-roi/table-1").remarks
 
 
 def test_targets_declare_what_is_read(params: Params) -> None:

@@ -123,10 +123,18 @@ def test_the_same_bytes_twice(name: str, sources: Sources, tmp_path: Path) -> No
     assert kind == "svg" or imread(tmp_path / f"a/f.{kind}").std() > 0.05
 
 
-def test_confusion_shows_own_counts_and_how_the_run_was_reduced(sources: Sources) -> None:
+def test_a_figure_says_that_runs_were_reduced_and_its_file_says_how(sources: Sources, tmp_path: Path) -> None:
+    figure(sources, "swin-dual/figure-8", tmp_path / "f.svg")
+    drawn = (tmp_path / "f.svg").read_text()
+    title = next(part for part in drawn.split("<!--")[1:] if "figure 8" in part)
+    assert "REDUCED OR CHANGED RUNS - Paper 000" in title and "epochs" not in title
+    assert "REDUCED RUN (epochs 3 instead of 30)" in drawn.split("<dc:description>")[1].split("</dc:description>")[0]
+
+
+def test_confusion_shows_own_counts(sources: Sources) -> None:
     three = words(confusion_matrix(sources, Wanted(["swin-dual-infection"], "c")))
     assert "3 75.0% of row" in three and "1 25.0% of row" in three and "2 100.0% of row" in three
-    assert "n = 8 official Test images" in three and "REDUCED RUN (epochs 3 instead of 30)" in three
+    assert "n = 8 official Test images" in three
     assert "Non-COVID against the rest: AUC 1.000" in three
     two = words(confusion_matrix(sources, Wanted(["cbam-mtl-unet-proposed"], "c")))
     assert "n = 6 official" in two and "(seed 0)" in two  # Non-COVID is no class of this head

@@ -21,7 +21,7 @@ def class_and_area(sources: Sources, wanted: Wanted) -> Figure:
     left, right = drawn.subplots(1, 2)
     _class_bars(left, index)
     _area_histogram(right, index)
-    drawn.suptitle(wanted.title)
+    drawn.suptitle(panels.wrapped(wanted.title, 100))
     return drawn
 
 
