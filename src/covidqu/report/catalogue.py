@@ -212,6 +212,14 @@ ARTEFACTS: tuple[Artefact, ...] = (
         caption="How sure the order of the systems by Dice is, with other images and other seeds",
     ),
     Table(
+        "common/clustered",
+        "systems.clustered:table",
+        runs=HEADLINES,
+        one_seed=True,
+        reads=DATA,
+        caption="Intervals over images, and over groups of images that are copies of one another",
+    ),
+    Table(
         "common/severity",
         "systems.severity:table",
         runs=HEADLINES,

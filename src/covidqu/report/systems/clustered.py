@@ -1,0 +1,73 @@
+"""Table `common/clustered`: what copies among the test images do to the intervals of the headline runs.
+
+Enters: scores of the headline runs and the audit's pairs of copies; leaves: cells, rows are systems. A value is the
+same both ways; its interval is over images, or over groups of images that are copies of one another.
+"""
+
+import numpy as np
+import pandas as pd
+
+from covidqu.config.evaluation import Bootstrap
+from covidqu.evaluate.protocols import FALSE_INFECTION, per_image
+from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
+from covidqu.report.core.cells import Cell
+from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, OVER
+from covidqu.report.core.run_cells import Found, measured, or_missing
+from covidqu.report.core.runs import OURS
+from covidqu.report.core.sources import Sources
+from covidqu.report.systems.headline_runs import HEADLINE_RUNS
+from covidqu.report.systems.rank_stability import copies
+
+ALONE, TOGETHER = "each image alone", "copies together"
+DICE, DIFFERENCE = "infection Dice", f"infection Dice minus that of {OURS}"
+SHARES = {f"{OVER}, {who}": protocol for protocol, who in APART.items()}
+WHAT = {DICE: HEADLINE, DIFFERENCE: HEADLINE, **SHARES}  # in words: protocol
+
+
+def table(sources: Sources) -> list[Cell]:
+    """Each quantity with both intervals, system by system."""
+    return [
+        _cell(sources, row, f"{what}, {how}", run, what, how)
+        for row, run in HEADLINE_RUNS.items()
+        for what in WHAT
+        if not (what == DIFFERENCE and run == OURS)
+        for how in (ALONE, TOGETHER)
+    ]
+
+
+@or_missing
+def _cell(sources: Sources, row: str, column: str, run: str, what: str, how: str) -> Cell:
+    values = _values(sources, run, what)
+    if what == DIFFERENCE:
+        values = (values - _values(sources, OURS, DICE)).dropna()
+    config, protocol = sources.params.evaluate.bootstrap, WHAT[what]
+    if how == ALONE:
+        found, note = bootstrap_mean(values.to_numpy(), config), ""
+    else:
+        if sources.duplicates is None:
+            raise Missing(Status.NOT_RUN, "the audit was not made")
+        groups = copies(list(values.index), sources.duplicates)
+        found = of_groups(values.to_numpy(), groups, config)
+        note = f"{len(values) - groups.max() - 1} of {len(values)} images are copies of others among them"
+    kind = {"kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
+    return measured(sources, row, column, run, found, protocol, n=len(values), note=note, **kind)
+
+
+def _values(sources: Sources, run: str, what: str) -> pd.Series:
+    """The quantity of each image, by id."""
+    reason, protocol = sources.why_no_run(run), WHAT[what]
+    if reason:
+        raise Missing(Status.NOT_RUN, reason)
+    scores = sources.scores(run).set_index("id")
+    found = per_image(protocol, scores, "infection")[FALSE_POSITIVES[OVER] if protocol in FALSE_INFECTION else "dice"]
+    if not len(found):
+        raise Missing(Status.UNDEFINED, f"no test image for {protocol}")
+    return found.dropna()
+
+
+def of_groups(values: np.ndarray, groups: np.ndarray, config: Bootstrap) -> Found:
+    """Mean of (n,) values, and its interval where the (n,) `groups` are drawn with replacement, each whole."""
+    summed = np.zeros((groups.max() + 1, 2))
+    np.add.at(summed, groups, np.column_stack([values, np.ones(len(values))]))
+    return bootstrap_ratio(summed, lambda sums: sums[..., 0] / sums[..., 1], config)
