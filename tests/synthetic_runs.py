@@ -55,6 +55,9 @@ def scores(tasks: tuple[str, ...], seed: int, classes: dict[str, int] | None = N
         frame[f"{task}_bce"] = rng.uniform(0.05, 0.2, n)
         frame[f"{task}_hd95"] = np.where(covid, 5.0, np.nan)
         frame[f"{task}_nsd2"] = np.where(covid, 0.5, 1.0)
+        if task == "infection":
+            frame["infection_lesions"], frame["infection_lesions_found"] = np.where(covid, 2, 0), np.where(covid, 1, 0)
+            frame["infection_lesions_false"] = np.where(covid, 0, fp > 0).astype("int32")
         if px != 256:
             for c in ("tp", "fp", "fn"):
                 frame[f"{task}_{c}_at_{px}"] = (frame[f"{task}_{c}"] * (px / 256) ** 2).astype("int32")

@@ -184,7 +184,9 @@ def test_predictions_of_old_give_the_columns_and_meta_of_old(folder: Path, tmp_p
     found = scored(folder, tmp_path)
     known = ["row", "id", "subset", "label", "name", "near_duplicate", "n_px", "lung_area_px"]
     counted = ["tp", "fp", "fn", "tn", "soft_intersection", "soft_prediction", "bce", "hd95", "nsd2"]
-    assert list(found.columns) == known + [f"{task}_{c}" for task in ("infection", "lung") for c in counted]
+    lesions = ["lesions", "lesions_found", "lesions_false"]
+    columns = {"infection": [*counted, *lesions], "lung": counted}
+    assert list(found.columns) == known + [f"{task}_{c}" for task, names in columns.items() for c in names]
     with np.load(tmp_path / "predictions.npz") as arrays:
         assert read_scores(tmp_path / "scores.parquet")[1] == json.loads(str(arrays["meta"]))
     assert list(json.loads((tmp_path / "metrics.json").read_text())) == ["infection", "lung"]

@@ -25,6 +25,7 @@ from covidqu.cores import cores
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.boundary import boundary_scores
+from covidqu.evaluate.lesions import lesion_scores
 from covidqu.evaluate.predictions import Predictions, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.files import replacing, write_text
@@ -122,16 +123,18 @@ def masks(found: Predictions) -> list[str]:
 
 
 def mask_columns(data: Packed, found: Predictions, task: str) -> dict[str, np.ndarray]:
-    """(n,) per column of one task: `block_scores` at 256 px and, of logits at another px, `block_scores_at` there."""
+    """(n,) per column of one task: `block_scores` at 256 px, lesions of infection, and `block_scores_at` another px."""
     parts = []
     for rows, logits in zip(_blocks(found.rows), found.logits(task, BLOCK), strict=True):
         truth = truth_masks(data, task, rows)
-        if found.px == PX:
-            parts.append(block_scores(logits, truth))
-            continue
-        there = block_scores_at(logits, resized_masks(truth, found.px))
-        here = block_scores(resized(logits, PX), truth)
-        parts.append(here | {f"{column}_at_{found.px}": values for column, values in there.items()})
+        shown = logits if found.px == PX else resized(logits, PX)
+        part = block_scores(shown, truth)
+        if task == "infection":
+            part |= lesion_scores(shown > 0, truth)
+        if found.px != PX:
+            there = block_scores_at(logits, resized_masks(truth, found.px))
+            part |= {f"{column}_at_{found.px}": values for column, values in there.items()}
+        parts.append(part)
     return {f"{task}_{column}": np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
 

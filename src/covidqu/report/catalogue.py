@@ -205,6 +205,13 @@ ARTEFACTS: tuple[Artefact, ...] = (
         caption="Images called infected by how much of them the infection mask marks",
     ),
     Table(
+        "common/lesions",
+        "systems.lesions:table",
+        runs=HEADLINES,
+        one_seed=True,
+        caption="Annotated infection lesion by lesion: found, missed, and marked falsely",
+    ),
+    Table(
         "common/rank-stability",
         "systems.rank_stability:table",
         runs=HEADLINES,
