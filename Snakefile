@@ -38,7 +38,7 @@ rule all:
         expand(f"{R}/weights/{{name}}.safetensors", name=[*PARAMS.initial, *RUNS]),
         expand(f"{R}/runs/{{run}}/predictions.npz", run=RUNS),
         run_files(RUNS),
-        expand(f"{R}/runs/{{run}}/validation.parquet", run=PARAMS.ablated),
+        expand(f"{R}/runs/{{run}}/validation.parquet", run=catalogue.validated(PARAMS)),
         expand(f"{R}/runs/{{run}}/{{file}}", run=PARAMS.explain, file=["explain.parquet", "cam.npz"]),
         expand(f"{R}/baselines/{{name}}/{{file}}", name=PARAMS.baselines, file=["scores.parquet", "card.json"]),
         f"{R}/architectures.json",

@@ -64,7 +64,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, params: Params) -> tuple[Path
     write_architectures(root / "results", params)
     write_baselines(root / "results", params)
     write_cost(root / "results", params)
-    for run in params.ablated:
+    for run in catalogue.validated(params):
         shutil.copy(*(root / "results" / "runs" / run / name for name in ("scores.parquet", "validation.parquet")))
     return root / "data", root / "results"
 

@@ -27,7 +27,7 @@ rule predict:
         " --weights {input.weights} --out {output} 2>&1 | tee {log} >&2"
 
 
-# Counts on Val, for the table of ablations: as small as scores, so in git and not in dvc.yaml.
+# Counts on Val, for ablations and thresholds: as small as scores, so in git and not in dvc.yaml.
 rule validate:
     input:
         [*PACKED, SPLIT],
@@ -42,7 +42,7 @@ rule validate:
     benchmark:
         f"logs/{R}/validate/{{run}}.bench.tsv"
     wildcard_constraints:
-        run=one_of(PARAMS.ablated),
+        run=one_of(catalogue.validated(PARAMS)),
     conda:
         "../envs/train.yaml"
     threads: cores

@@ -123,19 +123,23 @@ def masks(found: Predictions) -> list[str]:
 
 
 def mask_columns(data: Packed, found: Predictions, task: str) -> dict[str, np.ndarray]:
-    """(n,) per column of one task: `block_scores` at 256 px, lesions of infection, and `block_scores_at` another px."""
+    """(n,) per column of one task: `task_scores` at 256 px and, of logits at another px, `block_scores_at` there."""
     parts = []
     for rows, logits in zip(_blocks(found.rows), found.logits(task, BLOCK), strict=True):
         truth = truth_masks(data, task, rows)
         shown = logits if found.px == PX else resized(logits, PX)
-        part = block_scores(shown, truth)
-        if task == "infection":
-            part |= lesion_scores(shown > 0, truth)
+        part = task_scores(task, shown, truth)
         if found.px != PX:
             there = block_scores_at(logits, resized_masks(truth, found.px))
             part |= {f"{column}_at_{found.px}": values for column, values in there.items()}
         parts.append(part)
     return {f"{task}_{column}": np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def task_scores(task: str, logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """`block_scores`, and of infection its lesions."""
+    lesions = lesion_scores(logits > 0, truth) if task == "infection" else {}
+    return block_scores(logits, truth) | lesions
 
 
 def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -72,7 +72,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
     Table("unetpp-b3/table-1", "papers.paper_001:hyper_parameters", settings=UNETPP),
     Table("unetpp-b3/table-2", "papers.paper_001:overall", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/table-3", "papers.paper_001:by_category", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
-    Table("unetpp-b3/text", "papers.paper_001:dynamics", runs=(UNETPP,), reads=DATA),
+    Table("unetpp-b3/text", "papers.paper_001:dynamics", runs=(UNETPP,), reads=DATA | Reads.VALIDATION),
     Figure(
         "unetpp-b3/figure-1",
         "drawing.data_figures:class_and_area",
@@ -444,6 +444,11 @@ def curves(params: Params, run: str) -> Figure:
     """The training curves of a run: `{system}/curves-{run}`."""
     name = f"{params.run(run).model.system.replace('_', '-')}/curves-{run}"
     return Figure(name, "drawing.curve_figures:curves", runs=(run,), reads=Reads.HISTORY, caption=f"training of {run}")
+
+
+def validated(params: Params) -> list[str]:
+    """Runs whose Val images are scored, too: those of which a table or figure reads them."""
+    return list(dict.fromkeys(run for one in ARTEFACTS for run in one.validated(params)))
 
 
 def code(artefacts: Iterable[Artefact]) -> list[str]:

@@ -16,7 +16,7 @@ from covidqu.config.training import Run
 from covidqu.data.examples import Inputs, RunData
 from covidqu.data.index import Packed
 from covidqu.evaluate.predictions import Predictions
-from covidqu.evaluate.scores import block_scores, class_columns, image_columns, resized, truth_masks, write_scores
+from covidqu.evaluate.scores import class_columns, image_columns, resized, task_scores, truth_masks, write_scores
 from covidqu.files import sha256
 from covidqu.steps.predict import outcomes, ready
 
@@ -52,7 +52,7 @@ def columns(
         raise ValueError(f"{weights}: {', '.join(broken)} hold nan or inf; the model diverged, train it again")
     out: dict[str, Any] = {}
     for task in run.masks:
-        scores = block_scores(resized(found[f"{task}_logits"], PX), truth_masks(data, task, rows))
+        scores = task_scores(task, resized(found[f"{task}_logits"], PX), truth_masks(data, task, rows))
         out |= {f"{task}_{column}": values for column, values in scores.items()}
     if "class" in run.tasks:
         given = Predictions(weights, {"classes": run.class_map}, rows, found["class_logits"])

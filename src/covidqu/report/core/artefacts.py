@@ -29,7 +29,7 @@ class Reads(Flag):
     HISTORY = auto()  # OF_RUN of its runs alone
     EXPLAIN = auto()  # explain.parquet of those of its runs that are explained
     CAMS = auto()  # cam.npz of the same
-    VALIDATION = auto()  # validation.parquet of those of its runs that ablations compare
+    VALIDATION = auto()  # validation.parquet of those of its runs that have an infection mask
     PREDICTIONS = auto()  # predictions.npz of its runs
     BASELINES = auto()  # scores.parquet of all baselines
     ARCHITECTURES = auto()  # architectures.json
@@ -130,6 +130,11 @@ class Artefact:
         """Runs whose explain.parquet is read."""
         return [run for run in self.shown(params) if run in params.explain] if Reads.EXPLAIN in self.reads else []
 
+    def validated(self, params: Params) -> list[str]:
+        """Runs whose validation.parquet is read."""
+        shown = self.shown(params) if Reads.VALIDATION in self.reads else []
+        return [run for run in shown if "infection" in params.run(run).tasks]
+
     def baselines_read(self, params: Params) -> list[str]:
         """Baselines whose scores are read."""
         return list(params.baselines) if Reads.BASELINES in self.reads else []
@@ -137,12 +142,11 @@ class Artefact:
     def results(self, params: Params) -> list[str]:
         """Files that are read of the results folder."""
         shown, explained = self.shown(params), self.explained(params)
-        compared = [run for run in shown if run in params.ablated] if Reads.VALIDATION in self.reads else []
         return [
             *(f"runs/{run}/{file}" for run in self.behind(params) for file in OF_RUN),
             *(f"baselines/{name}/scores.parquet" for name in self.baselines_read(params)),
             *(f"runs/{run}/explain.parquet" for run in explained),
-            *(f"runs/{run}/validation.parquet" for run in compared),
+            *(f"runs/{run}/validation.parquet" for run in self.validated(params)),
             *(["architectures.json"] if Reads.ARCHITECTURES in self.reads else []),
             *(["cost.json"] if Reads.COST in self.reads else []),
             *(f"runs/{run}/predictions.npz" for run in shown if Reads.PREDICTIONS in self.reads),

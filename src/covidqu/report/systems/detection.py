@@ -98,8 +98,6 @@ def _validated(sources: Sources, run: str) -> pd.DataFrame:
     """Scores of Val images; Missing where there are none."""
     if reason := sources.why_no_run(run):
         raise Missing(Status.NOT_RUN, reason)
-    if run not in sources.params.ablated:
-        raise Missing(Status.NOT_APPLICABLE, f"run {run} is not scored on Val")
     frame = sources.validation(run)
     if frame is None:
         raise Missing(Status.NOT_RUN, str(sources.why_no_validation(run)))
