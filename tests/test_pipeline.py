@@ -30,6 +30,7 @@ PARTS = (
     "workflow",
     "src",
     ".dvc/config",
+    "CITATION.cff",
 )
 FEW = {"Train": [4, 2, 2], "Val": [2, 1, 1], "Test": [4, 2, 2]}
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
@@ -130,7 +131,11 @@ def small_params() -> dict:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    folder = tmp_path / "copy"
+    return made_copy(tmp_path / "copy")
+
+
+def made_copy(folder: Path) -> Copy:
+    """A git repository in `folder` with this tree and the small parameters; nothing is made yet."""
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():

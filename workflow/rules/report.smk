@@ -77,13 +77,15 @@ rule architectures:
 
 
 # Measures speed: it has all that --cores allows, so that nothing runs beside it (`workflow.cores` stops `--report`).
-# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds.
+# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds: that is
+# `update`. Of such a file alone Snakemake forgets that its job has failed; the second one is there after a success only.
 rule cost:
     input:
         code=code("cost"),
         systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
     output:
         update(f"{R}/cost.json"),
+        touch(f"logs/{R}/cost.done"),
     log:
         f"logs/{R}/cost.log",
     benchmark:
@@ -96,7 +98,7 @@ rule cost:
     params:
         values=pick(config, "anchor", "systems", "runs"),
     shell:
-        "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
+        "python -m covidqu cost --out {output[0]} 2>&1 | tee {log} >&2"
 
 
 def by_system(artefacts):

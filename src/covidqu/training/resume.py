@@ -1,7 +1,6 @@
 """What happens on resume: the state after each epoch, kept in one file and continued by the very same training only."""
 
 import hashlib
-import json
 import math
 import sys
 from dataclasses import dataclass, field
@@ -10,10 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from covidqu.config.training import Run
-from covidqu.files import replacing, sha256
-from covidqu.imports import digest
-from covidqu.training.card import params_hash, versions
+from covidqu.files import replacing, set_aside
 from covidqu.training.learner import Learner
 
 
@@ -28,18 +24,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def identity(run: Run, data_hash: str, *files: Path) -> str:
-    """Hash of all that decides on a training: settings, pixels and masks, input files, this package's code, libraries.
-
-    A state of another identity is never continued.
-    """
-    code = digest("steps.train", f"systems.{run.model.system}")
-    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], code, versions()])
-    return hashlib.sha256(text.encode()).hexdigest()
+DIGEST = 32  # bytes of SHA-256 behind the state: torch's own format does not notice changed numbers
 
 
 class State:
-    """The file of a training's state."""
+    """The file of a training's state, with its hash at the end."""
 
     def __init__(self, name: str, file: Path, identity: str) -> None:
         self.name, self.file, self.identity = name, file, identity
@@ -50,11 +39,20 @@ class State:
             with replacing(self.file) as part:
                 whole = {"identity": self.identity, "progress": vars(progress), "learner": learner.state_dict()}
                 torch.save(whole, part)
+                with part.open("r+b") as file:
+                    digest = hashlib.file_digest(file, "sha256").digest()
+                    file.write(digest)
         learner.fabric.barrier()
 
     def restore(self, learner: Learner) -> Progress:
-        """Continue from the kept state when it belongs to this very training, else start anew and say so."""
+        """Continue from the kept state when it is whole and of this very training, else start anew and say so."""
         if not self.file.is_file():
+            return Progress()
+        if not self.is_whole():
+            learner.fabric.barrier()  # every process has looked
+            if learner.fabric.global_rank == 0:
+                aside = set_aside(self.file)
+                print(f"{self.name}: {self.file} is damaged, now {aside.name}; starting anew", file=sys.stderr)
             return Progress()
         state = torch.load(self.file, map_location="cpu", weights_only=True)
         if state["identity"] != self.identity:
@@ -64,6 +62,14 @@ class State:
         progress = Progress(**state["progress"])
         print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)
         return progress
+
+    def is_whole(self) -> bool:
+        """Whether the file is, to the byte, what `save` wrote."""
+        with self.file.open("rb") as file:
+            size, found = self.file.stat().st_size, hashlib.sha256()
+            while block := file.read(min(1 << 20, max(size - DIGEST - file.tell(), 0))):
+                found.update(block)
+            return size > DIGEST and file.read() == found.digest()
 
     def remove(self) -> None:
         """The training is complete."""
