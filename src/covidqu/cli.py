@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from covidqu import commands as c
+from covidqu.files import Damaged, set_aside
 
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
@@ -76,6 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         print(f"{context.command_path if context else 'covidqu'}: {error.format_message()}", file=sys.stderr)
+        return 2
+    except Damaged as error:
+        aside = set_aside(error.path)
+        print(f"covidqu {name}: {error}; it is {aside.name} now. Run again: it is made anew", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"covidqu {name}: {error}", file=sys.stderr)

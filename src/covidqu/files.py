@@ -84,9 +84,9 @@ def sha256(path: Path) -> str:
 
 
 def keep(folder: Path, identity: str, files: list[Path]) -> bool:
-    """Give finished files a second name in `folder`, with their hashes and what they are the outcome of; whether it did.
+    """Give finished files a second name in `folder`, with their hashes and what they are the outcome of.
 
-    An engine deletes a step's outputs before it runs the step again, whatever comes of that. Hard links cost no space;
+    False where nothing is kept. An engine deletes a step's outputs before it runs the step again, whatever comes of that. Hard links cost no space;
     where there are none, the files are copied, and where that fails nothing is kept.
     """
     fresh = _fresh(folder)

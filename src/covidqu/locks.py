@@ -46,11 +46,8 @@ def _locked(lock: Path, target: Path) -> IO[str]:
         file = lock.open("a+", encoding="utf-8")
         if not _hold(file, fcntl.LOCK_EX | fcntl.LOCK_NB, target):
             file.seek(0)
-            print(
-                f"{target}: waiting for {file.read().strip() or 'another process'}, which writes it; if it hangs, end it",
-                file=sys.stderr,
-                flush=True,
-            )
+            owner = file.read().strip() or "another process"
+            print(f"{target}: waiting for {owner}, which writes it; end it if it hangs", file=sys.stderr, flush=True)
             _hold(file, fcntl.LOCK_EX, target)
         try:
             if os.path.samestat(os.fstat(file.fileno()), lock.stat()):

@@ -206,4 +206,4 @@ def _write_index(records: list[Record], path: Path) -> None:
     from covidqu.ingest.schema import INDEX_SCHEMA
 
     index = pd.DataFrame(records).astype({"lung_px": "int32", "infection_px": "int32"})
-    INDEX_SCHEMA.validate(index).to_parquet(path, index=False)
+    INDEX_SCHEMA.validate(index).to_parquet(path, index=False, write_page_checksum=True)

@@ -34,7 +34,7 @@ def train(
     name: str, run: Run, inputs: Inputs, machine: Machine, *, init: Path, weights: Path, out: Path, resume: Path,
     live: Path | None = None,
 ) -> None:  # fmt: skip
-    """`trained`, by one process at a time: a training whose engine was killed goes on, and the next call waits for it."""
+    """`trained`, by one process at a time: a training whose engine was killed goes on, the next call waits for it."""
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several devices the first process writes
     with only_writer(resume) if first else nullcontext():
         trained(name, run, inputs, machine, init=init, weights=weights, out=out, resume=resume, live=live)
