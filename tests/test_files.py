@@ -48,7 +48,8 @@ def test_a_second_writer_waits_and_says_for_whom(tmp_path: Path) -> None:
     """The first one is a real process that is killed: its lock ends with it, and what it left is gone."""
     target = tmp_path / "a"
     code = "import sys, time; from pathlib import Path; from covidqu.files import replacing\n"
-    code += "with replacing(Path(sys.argv[1])) as part:\n    part.write_text('half'); print('in', flush=True); time.sleep(600)"
+    code += "with replacing(Path(sys.argv[1])) as part:\n"
+    code += "    part.write_text('half'); print('in', flush=True); time.sleep(600)"
     first = subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None and first.stdout.readline() == "in\n"
     second = subprocess.Popen(

@@ -134,15 +134,15 @@ def copy(tmp_path: Path) -> Copy:
     return made_copy(tmp_path / "copy")
 
 
-def made_copy(folder: Path) -> Copy:
-    """A git repository in `folder` with this tree and the small parameters; nothing is made yet."""
+def made_copy(folder: Path, params: dict | None = None) -> Copy:
+    """A git repository in `folder` with this tree and `params`, else the small ones; nothing is made yet."""
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / part, folder / part)
-    (folder / "params.yaml").write_text(text(small_params()))
+    (folder / "params.yaml").write_text(text(params or small_params()))
     made = Copy(folder)
     made(sys.executable, "workflow/dvc_lists.py", "--fix")
     made("git", "init", "--quiet", "--initial-branch", "main")

@@ -1,6 +1,5 @@
 """Files and folders that are there whole or not at all, their hashes, and a second name for those that took hours."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from covidqu.ledger import record, sha256
 from covidqu.locks import only_writer
 
 
@@ -21,16 +21,23 @@ class Damaged(ValueError):
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, recorded: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on success rename it to `target`, on the disk before it has that name.
 
     One process at a time. What a killed one has left under the temporary name goes first; so does it on failure.
     """
     with staged(target) as part:
         yield part
-        settle(part)
-        os.replace(part, target)
-        settle(target.parent)
+        put(part, target, recorded=recorded)
+
+
+def put(part: Path, target: Path, *, recorded: bool = True) -> None:
+    """Give a finished file its name, on the disk and for `verify`."""
+    settle(part)
+    if recorded:
+        record(target, part)
+    os.replace(part, target)
+    settle(target.parent)
 
 
 @contextmanager
@@ -77,17 +84,11 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def keep(folder: Path, identity: str, files: list[Path]) -> bool:
     """Give finished files a second name in `folder`, with their hashes and what they are the outcome of.
 
-    False where nothing is kept. An engine deletes a step's outputs before it runs the step again, whatever comes of that. Hard links cost no space;
-    where there are none, the files are copied, and where that fails nothing is kept.
+    An engine deletes a step's outputs before it runs the step again, whatever comes of that. Hard links cost no space;
+    where there are none, the files are copied, and where that fails nothing is kept, and the answer is False.
     """
     fresh = _fresh(folder)
     remove(fresh)

@@ -3,14 +3,15 @@
     python tests/campaigns/kills.py --kills 200 --log kills.log      the long lane, some 45 minutes on 2 cores
     python tests/campaigns/kills.py --lane page --kills 10
 
-Lanes: `steps` (each step's own command, `page` among them), `snakemake` and `dvc` (the parent alone, the whole group, or
-one of its steps), `page`. The pipeline is a tiny one on phantoms. Each lane starts with nothing made; when a command has
-come to its end, its files are compared with those of a run that nothing interrupted: bytes, but for measured times.
-A lane fails on another status than 0 or that of a killed step, on a traceback or a lock that has to be removed by hand,
-on a training that starts again from its first epoch though a later one was kept, and on anything that is left over.
+Lanes: `steps` (each step's own command, `page` among them), `snakemake` and `dvc` (the parent alone, the whole group,
+or one of its steps), `page`. The pipeline is a tiny one on phantoms. Each lane starts with nothing made; when a command
+has come to its end, its files are compared with those of a run that nothing interrupted: bytes, but for measured times.
+A lane fails on another status than 0 or that of a killed step, on a traceback, on a lock that has to be removed by
+hand, and on anything that is left over.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -22,15 +23,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engines import Step, snakemake_jobs
-from test_pipeline import Copy, made_copy
+from test_pipeline import RUNS, Copy, made_copy, small_params
 
-SHARES = {"steps": 0.5, "snakemake": 0.3, "dvc": 0.15, "page": 0.05}
+SHARES = {"steps": 0.6, "snakemake": 0.2, "dvc": 0.1, "page": 0.1}
 COMMANDS = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}
 # measured times and what is made of them: compared without their numbers
 TIMED = re.compile(r"card\.json|history\.csv|cost\.(json|csv|md|svg)|budget\.(csv|md|svg)|README\.md|report/.*")
@@ -41,6 +41,15 @@ LEFT_OVER = re.compile(r"^\..*\.(part|lock|old)$|\.damaged")
 
 class Failed(Exception):
     """What a kill has done that it must not do."""
+
+
+def tiny_params() -> dict:
+    """Two trainings, one from the other's weights, and two baselines."""
+    params = small_params()
+    params["runs"] = {name: params["runs"][name] for name in RUNS[:2]}
+    params["roi"] = {"annotated": ["whole", "ground-truth"], "predicted": [RUNS[0]]}
+    params["baselines"] = {name: params["baselines"][name] for name in ("lungs", "thumbnail")}
+    return params
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -116,10 +125,8 @@ class Lane:
             "step": self.draw.sample(steps, min(1, len(steps))),
         }
         for pid in targets[how] or [process.pid]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.kills[how] += 1
         if how == "parent":
             self.sessions.add(process.pid)
@@ -164,10 +171,9 @@ def kill_steps(lane: Lane, jobs: list[Step], kills: int, wanted: dict[str, bytes
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
+    """Until a process ends, or so long."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def kill_engine(lane: Lane, engine: str, kills: int, wanted: dict[str, bytes]) -> None:
@@ -227,15 +233,6 @@ def in_order(jobs: list[Step]) -> list[Step]:
     return done
 
 
-def restarts(log: Path) -> Iterator[str]:
-    """Trainings that began at their first epoch after a later state of theirs had been kept."""
-    seen: dict[str, int] = {}
-    for name, epoch in re.findall(r"^([\w-]+): epoch (\d+)/\d+:", log.read_text(errors="replace"), re.MULTILINE):
-        if int(epoch) + 1 < seen.get(name, 0):
-            yield f"{name}: epoch {epoch} after {seen[name]}"
-        seen[name] = int(epoch)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
@@ -254,7 +251,7 @@ def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, only: l
     """All lanes; 1 if one has failed."""
     started, failed = time.monotonic(), 0
     log.parent.mkdir(parents=True, exist_ok=True)
-    whole = made_copy(folder / "whole")
+    whole = made_copy(folder / "whole", tiny_params())
     whole("snakemake", "--cores", "2")
     wanted = contents(whole.folder)
     jobs = in_order(snakemake_jobs(whole.folder))
@@ -262,7 +259,7 @@ def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, only: l
     for lane_name, kills in counts.items():
         begun, text = time.monotonic(), log.with_name(f"{log.stem}-{lane_name}.txt")
         text.write_text("")
-        lane = Lane(made_copy(folder / lane_name), text, random.Random(f"{seed} {lane_name}"))
+        lane = Lane(made_copy(folder / lane_name, tiny_params()), text, random.Random(f"{seed} {lane_name}"))
         try:
             if lane_name in ("steps", "page"):
                 chosen = [job for job in jobs if job.step in (only or [job.step])]

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from covidqu.config.data import PX
 from covidqu.cores import cores
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, MASK_BYTES, pack_mask
-from covidqu.files import settle, staged
+from covidqu.files import put, staged
 from covidqu.ingest.layout import Faults, Item, contents
 
 FILES = (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX)  # in the order in which they get their names: the index last
@@ -73,13 +73,10 @@ def _staging(out: Path) -> Iterator[Path]:
         with staged(out) as staging:
             staging.mkdir()
             yield staging
-            for name in FILES:
-                settle(staging / name)
             out.mkdir(exist_ok=True)
             (out / INDEX).unlink(missing_ok=True)  # never an old index beside new arrays
             for name in FILES:
-                os.replace(staging / name, out / name)
-            settle(out)
+                put(staging / name, out / name)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from covidqu.files import remove, settle, staged
+from covidqu.ledger import record
 
 MARK = Path("assets") / "tables.js"  # every report has it: only such a folder is replaced
 
@@ -26,6 +27,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         part.mkdir()
         yield part
         os.sync()  # thousands of files: all at once
+        record(target, part)
         if target.exists():
             os.replace(target, old)
         os.replace(part, target)

@@ -36,7 +36,7 @@ class State:
     def save(self, progress: Progress, learner: Learner) -> None:
         """Keep the state after an epoch, whole or not at all; only the first process writes."""
         if learner.fabric.global_rank == 0:
-            with replacing(self.file) as part:
+            with replacing(self.file, recorded=False) as part:
                 whole = {"identity": self.identity, "progress": vars(progress), "learner": learner.state_dict()}
                 torch.save(whole, part)
                 with part.open("r+b") as file:
@@ -48,7 +48,7 @@ class State:
         """Continue from the kept state when it is whole and of this very training, else start anew and say so."""
         if not self.file.is_file():
             return Progress()
-        if not self.is_whole():
+        if not is_whole(self.file):
             learner.fabric.barrier()  # every process has looked
             if learner.fabric.global_rank == 0:
                 aside = set_aside(self.file)
@@ -63,14 +63,15 @@ class State:
         print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)
         return progress
 
-    def is_whole(self) -> bool:
-        """Whether the file is, to the byte, what `save` wrote."""
-        with self.file.open("rb") as file:
-            size, found = self.file.stat().st_size, hashlib.sha256()
-            while block := file.read(min(1 << 20, max(size - DIGEST - file.tell(), 0))):
-                found.update(block)
-            return size > DIGEST and file.read() == found.digest()
-
     def remove(self) -> None:
         """The training is complete."""
         self.file.unlink(missing_ok=True)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a file of a training's state is, to the byte, what `State.save` wrote."""
+    size, found = file.stat().st_size, hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(min(1 << 20, max(size - DIGEST - opened.tell(), 0))):
+            found.update(block)
+        return size > DIGEST and opened.read() == found.digest()
