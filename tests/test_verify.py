@@ -134,7 +134,7 @@ def test_one_damaged_file_is_named_alone_and_set_aside(
 
 
 def test_without_records_the_files_speak_for_themselves(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As after `dvc pull` of an older run: weights, zip entries, parquet pages, pixels and masks have hashes of their own."""
+    """As after `dvc pull` of an older run: weights, zip entries, pixels and masks have hashes of their own."""
     shutil.rmtree(".covidqu")
     assert main(["verify"]) == 0
     draw = random.Random(2)

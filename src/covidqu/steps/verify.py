@@ -164,8 +164,11 @@ def of_data(data: Path) -> Iterator[Fault]:
 
 
 def of_origin(params: Params, data: Path, results: Path, wrong: dict[Path, str]) -> Iterator[Fault]:
-    """Weights, predictions and scores that were made from other files than those that are here now."""
-    packed = packed_of(data)
+    """Weights, predictions and scores that were made from other files than those that are here now.
+
+    What is damaged says nothing against what was made from it.
+    """
+    packed = packed_of(data) if data / "packed" / INDEX not in wrong else None
     for run in params.resolved:
         folder, weights = results / "runs" / run, results / "weights" / f"{run}.safetensors"
         facts: dict[str, Any] = {"run": run} | ({"data_hash": packed.data_hash} if packed else {})
@@ -175,7 +178,7 @@ def of_origin(params: Params, data: Path, results: Path, wrong: dict[Path, str])
             for file in (weights, folder / "last.safetensors"):
                 if file.is_file() and file not in wrong and read_weights(file)[1] != about_weights(about):
                     yield file, f"says other things of itself than {card}"
-        if weights.is_file():
+        if weights.is_file() and weights not in wrong:
             facts["weights_sha256"] = sha256(weights)
         for name, meta in {
             "predictions.npz": lambda file: open_predictions(file).meta,
