@@ -16,6 +16,7 @@ from torch import Tensor
 from covidqu.files import Damaged, replacing
 
 KEY, DIGEST = "covidqu", "sha256"
+WITHOUT = {"scope", "name", "run", "config", "data_hash", "params_hash"}  # what a file of before says, without a hash
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -38,10 +39,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            about = json.loads((file.metadata() or {}).get(KEY, '{"scope": "model"}'))
+            found = file.metadata() or {}
+        if KEY not in found and found.keys() <= {"format"}:
+            return tensors, {"scope": "model"}
+        about = json.loads(found.get(KEY, "{}"))
         written = about.pop(DIGEST, None)
     except (SafetensorError, ValueError, AttributeError, TypeError) as error:
         raise Damaged(path, error) from None
-    if written is not None and written != digest(tensors, about):
+    if written != digest(tensors, about) and (written or not about or about.keys() - WITHOUT):
         raise Damaged(path, "its tensors are not those that were written")
     return tensors, about
