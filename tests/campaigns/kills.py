@@ -53,14 +53,19 @@ def tiny_params() -> dict:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Path -> bytes of everything that the pipeline makes; of files with measured times the text without numbers."""
-    found = {}
+    """Path -> bytes of everything that the pipeline makes; of files with measured times the text without numbers and
+    without the commit of that copy.
+    """
+    found, git = {}, ["git", "-C", folder, "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, check=True).stdout.strip()
     for root in ("data", "results"):
         for file in sorted((folder / root).rglob("*")):
             name = file.relative_to(folder).as_posix()
             if file.is_file() and not re.search(r"/\.|/resume/|/live/", f"/{name}"):
                 raw = file.read_bytes()
-                found[name] = NUMBER.sub(b"#", raw) if TIMED.search(name) else raw
+                found[name] = (
+                    NUMBER.sub(b"#", raw.replace(commit, b"").replace(commit[:9], b"")) if TIMED.search(name) else raw
+                )
     return found
 
 
@@ -238,21 +243,22 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lane", choices=list(SHARES), action="append", help="one lane; repeat; without it all")
-    parser.add_argument("--only", help="lane `steps`: only steps of this name", action="append")
+    parser.add_argument("--made", type=Path, help="folder of an uninterrupted run to compare with")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "kills.log")
     arguments = parser.parse_args()
     lanes = {lane: SHARES[lane] for lane in arguments.lane or SHARES}
     counts = {lane: round(arguments.kills * share / sum(lanes.values())) for lane, share in lanes.items()}
     with tempfile.TemporaryDirectory(prefix="covidqu-kills-") as folder:
-        return campaign(Path(folder), counts, arguments.seed, arguments.log.absolute(), arguments.only)
+        return campaign(Path(folder), counts, arguments.seed, arguments.log.absolute(), arguments.made)
 
 
-def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, only: list[str] | None = None) -> int:
+def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, made: Path | None = None) -> int:
     """All lanes; 1 if one has failed."""
     started, failed = time.monotonic(), 0
     log.parent.mkdir(parents=True, exist_ok=True)
-    whole = made_copy(folder / "whole", tiny_params())
-    whole("snakemake", "--cores", "2")
+    whole = Copy(made) if made else made_copy(folder / "whole", tiny_params())
+    if not made:
+        whole("snakemake", "--cores", "2")
     wanted = contents(whole.folder)
     jobs = in_order(snakemake_jobs(whole.folder))
     say(log, f"the uninterrupted run: {len(wanted)} files, {len(jobs)} jobs, {time.monotonic() - started:.0f} s")
@@ -262,9 +268,7 @@ def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, only: l
         lane = Lane(made_copy(folder / lane_name, tiny_params()), text, random.Random(f"{seed} {lane_name}"))
         try:
             if lane_name in ("steps", "page"):
-                chosen = [job for job in jobs if job.step in (only or [job.step])]
-                if lane_name == "page":
-                    chosen = [job for job in jobs if job.step == "page"]
+                chosen = jobs if lane_name == "steps" else [job for job in jobs if job.step == "page"]
                 if chosen != jobs:
                     for name in ("data", "results"):
                         shutil.copytree(whole.folder / name, lane.place.folder / name, dirs_exist_ok=True)
