@@ -348,7 +348,7 @@ def test_killed_process_resumes(tmp_path: Path, server: KaggleServer) -> None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and not out.exists()
-    assert names(out.parent) == [partial.name, f"{partial.name}.json"]
+    assert names(out.parent) == [partial.name, f"{partial.name}.json", ".covidqu.zip.lock"]  # swept by the next call
     sent = server.sent
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -384,6 +384,7 @@ def test_no_space_while_writing(
     monkeypatch.setattr(files, "remove", lambda path: None)  # what a killed call has left would go
     paths = {"kaggle": None, "zip": tmp_path / "one.zip", "directory": tmp_path}
     for source, path in paths.items():
+        (out.parent / hidden[source]).unlink(missing_ok=True)
         (out.parent / hidden[source]).symlink_to("/dev/full")
         with pytest.raises(OSError, match="no space left") as caught:
             download(out, settings(source, server.url, path))

@@ -127,7 +127,7 @@ def test_one_damaged_file_is_named_alone_and_set_aside(
 ) -> None:
     """It, and the second name of the same bytes: what was made from it is not."""
     flip(Path(name), random.Random(1))
-    assert main(["verify", "--set-aside"]) == 1
+    assert main(["verify", "--aside"]) == 1
     found = named(capsys)
     assert name in found and all("finished" in other or ".kept" in other for other in found - {name})
     assert not Path(name).exists() and Path(f"{name}.damaged").is_file()

@@ -181,10 +181,10 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.wait(seconds)
 
 
-def kill_engine(lane: Lane, engine: str, kills: int, wanted: dict[str, bytes]) -> None:
+def kill_engine(lane: Lane, engine: str, kills: int, wanted: dict[str, bytes], targets: tuple[str, ...]) -> None:
     """The same command again and again; when it comes to its end, compare and start from nothing."""
     while sum(lane.kills.values()) < kills:
-        process = lane.start(*COMMANDS[engine])
+        process = lane.start(*COMMANDS[engine], *targets)
         if lane.draw.random() < 0.8:  # else in its first seconds
             while process.poll() is None and not any(is_step(pid) for pid in processes(process.pid)):
                 time.sleep(0.1)
@@ -199,7 +199,7 @@ def kill_engine(lane: Lane, engine: str, kills: int, wanted: dict[str, bytes]) -
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
             lane.kills["runs to the end"] += 0
     for _ in range(3):  # a step of a killed parent may be killed no more, but a parent may
-        process = lane.start(*COMMANDS[engine])
+        process = lane.start(*COMMANDS[engine], *targets)
         process.wait()
         if not process.returncode:
             break
@@ -252,15 +252,17 @@ def main() -> int:
         return campaign(Path(folder), counts, arguments.seed, arguments.log.absolute(), arguments.made)
 
 
-def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, made: Path | None = None) -> int:
-    """All lanes; 1 if one has failed."""
+def campaign(
+    folder: Path, counts: dict[str, int], seed: int, log: Path, made: Path | None = None, targets: tuple[str, ...] = ()
+) -> int:
+    """All lanes; 1 if one has failed. `targets`: of Snakemake, instead of everything."""
     started, failed = time.monotonic(), 0
     log.parent.mkdir(parents=True, exist_ok=True)
     whole = Copy(made) if made else made_copy(folder / "whole", tiny_params())
     if not made:
-        whole("snakemake", "--cores", "2")
+        whole(*COMMANDS["snakemake"], *targets)
     wanted = contents(whole.folder)
-    jobs = in_order(snakemake_jobs(whole.folder))
+    jobs = [job for job in in_order(snakemake_jobs(whole.folder)) if job.outs & wanted.keys()]
     say(log, f"the uninterrupted run: {len(wanted)} files, {len(jobs)} jobs, {time.monotonic() - started:.0f} s")
     for lane_name, kills in counts.items():
         begun, text = time.monotonic(), log.with_name(f"{log.stem}-{lane_name}.txt")
@@ -274,7 +276,7 @@ def campaign(folder: Path, counts: dict[str, int], seed: int, log: Path, made: P
                         shutil.copytree(whole.folder / name, lane.place.folder / name, dirs_exist_ok=True)
                 kill_steps(lane, chosen, kills, wanted)
             else:
-                kill_engine(lane, lane_name, kills, wanted)
+                kill_engine(lane, lane_name, kills, wanted, targets)
             lane.check_log()
             result = "all files as in the uninterrupted run"
         except Failed as error:

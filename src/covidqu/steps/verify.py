@@ -58,7 +58,7 @@ def verify(params: Params, data: Path, results: Path, aside: bool = False) -> in
     unknown = sum(name_of(file) not in known and name_of(file) not in locked for file in files)
     print(f"verify: {len(wrong)} of {len(files)} files differ; {unknown} have no record", file=sys.stderr)
     if damaged and not aside:
-        print("verify: --set-aside renames those that are damaged; an engine then makes them again", file=sys.stderr)
+        print("verify: --aside renames those that are damaged; an engine then makes them again", file=sys.stderr)
     return int(bool(wrong))
 
 
