@@ -14,4 +14,4 @@ pytestmark = pytest.mark.pipeline
 
 def test_nothing_is_lost_and_nothing_is_left(tmp_path: Path) -> None:
     log, targets = tmp_path / "log" / "kills.log", ("results/runs/unet-roi-lung/scores.parquet", "data/split.parquet")
-    assert not campaign(tmp_path / "lanes", {"steps": 10, "snakemake": 4}, 0, log, targets=targets), log.read_text()
+    assert not campaign(tmp_path / "lanes", {"steps": 8, "snakemake": 3}, 0, log, targets=targets), log.read_text()

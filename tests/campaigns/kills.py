@@ -107,19 +107,15 @@ class Lane:
 
     def __init__(self, place: Copy, log: Path, draw: random.Random) -> None:
         self.place, self.log, self.draw, self.kills = place, log, draw, Counter[str]()
-        self.sessions: set[int] = set()  # with steps whose parent was killed
+        self.sessions: set[int] = set()  # of its commands; steps whose parent was killed may still run in one
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as file:
             file.write(f"\n$ {' '.join(command)}\n".encode())
-            return subprocess.Popen(
-                command,
-                cwd=self.place.folder,
-                env=self.place.environment,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
+            where = {"cwd": self.place.folder, "env": self.place.environment, "stdout": file, "stderr": file}
+            process = subprocess.Popen(command, **where, start_new_session=True)
+        self.sessions.add(process.pid)
+        return process
 
     def kill(self, process: subprocess.Popen[bytes], how: str) -> None:
         """SIGKILL to the parent, to its whole session, or to a step of it (the parent where none runs)."""
@@ -133,14 +129,18 @@ class Lane:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.kills[how] += 1
-        if how == "parent":
-            self.sessions.add(process.pid)
         with self.log.open("a") as file:
             file.write(f"\n# killed: {how}, {len(steps)} steps ran\n")
         if how == "step":
             process.wait()  # the engine ends by itself
             if process.returncode == 0 and steps:
                 raise Failed("an engine says that all went well though a step was killed")
+
+    def end(self) -> None:
+        """End what this lane has started and what still runs."""
+        for pid in [pid for session in self.sessions for pid in processes(session)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def check_log(self) -> None:
         """Failed for what must not be in the log."""
@@ -282,6 +282,8 @@ def campaign(
         except Failed as error:
             failed, result = 1, f"FAILED: {error}"
             shutil.copytree(lane.place.folder, log.with_name(f"{log.stem}-{lane_name}-failed"), dirs_exist_ok=True)
+        finally:
+            lane.end()
         say(log, f"{lane_name}: {json.dumps(lane.kills)} in {time.monotonic() - begun:.0f} s: {result}")
     return failed
 

@@ -77,15 +77,18 @@ rule architectures:
 
 
 # Measures speed: it has all that --cores allows, so that nothing runs beside it (`workflow.cores` stops `--report`).
-# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds: that is
-# `update`. Of such a file alone Snakemake forgets that its job has failed; the second one is there after a success only.
+# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds. Snakemake
+# deletes the file first, hence the copy; of one that it is told to `update` it forgets that its job has failed.
+if workflow.is_main_process and not workflow.output_settings.dryrun and os.path.isfile(f"{R}/cost.json"):
+    shutil.copyfile(f"{R}/cost.json", f"{R}/.cost.json.kept")
+
+
 rule cost:
     input:
         code=code("cost"),
         systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
     output:
-        update(f"{R}/cost.json"),
-        touch(f"logs/{R}/cost.done"),
+        f"{R}/cost.json",
     log:
         f"logs/{R}/cost.log",
     benchmark:
@@ -98,7 +101,7 @@ rule cost:
     params:
         values=pick(config, "anchor", "systems", "runs"),
     shell:
-        "python -m covidqu cost --out {output[0]} 2>&1 | tee {log} >&2"
+        "python -m covidqu cost --out {output} 2>&1 | tee {log} >&2"
 
 
 def by_system(artefacts):

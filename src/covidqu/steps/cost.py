@@ -2,7 +2,8 @@
 
 Operations are counted on PyTorch's meta device; a multiply-add is two. Speeds are measured on random images and masks,
 which take as long as others, through the functions of `predict` and `train`: run it on an otherwise idle machine.
-A speed that the file has already, of the same settings and code, stays; remove the file to measure on another machine.
+A speed that the file has already, or had before an engine deleted it (`.cost.json.kept`), stays for the same settings
+and code; remove both to measure on another machine.
 """
 
 import hashlib
@@ -63,7 +64,11 @@ def cost(params: Params, out: Path) -> None:
 
 def measure(params: Params, out: Path) -> None:
     """As `cost`."""
-    threads, known, found = torch.get_num_threads(), measured(out), dict[str, Any]()
+    threads, known, found = (
+        torch.get_num_threads(),
+        measured(out.with_name(f".{out.name}.kept")) | measured(out),
+        dict[str, Any](),
+    )
     for name in params.base_runs:
         run = params.run(name)
         found[name] = dict(shared(known, name, run, "counts", counts))
