@@ -136,6 +136,15 @@ class Lane:
             if process.returncode == 0 and steps:
                 raise Failed("an engine says that all went well though a step was killed")
 
+    def of_dvc(self) -> bool:
+        """Whether DVC was killed while it wrote a lock of its own, which then has to be deleted; done, if so."""
+        said = self.log.read_text(errors="replace").rpartition("\n$ ")[2]
+        if "RWLock-file" not in said or "corrupted" not in said:
+            return False
+        (self.place.folder / ".dvc/tmp/rwlock").unlink()
+        self.kills["rwlock of DVC deleted by hand"] += 1
+        return True
+
     def end(self) -> None:
         """End what this lane has started and what still runs."""
         for pid in [pid for session in self.sessions for pid in processes(session)]:
@@ -192,17 +201,18 @@ def kill_engine(lane: Lane, engine: str, kills: int, wanted: dict[str, bytes], t
         if process.poll() is None:
             lane.kill(process, lane.draw.choice(["parent", "group", "step"]))
             process.wait()
+        elif lane.of_dvc():
+            continue
         else:
             finish(lane, engine, process, wanted)
             for name in ("data", "results", ".snakemake", "dvc.lock", ".dvc/cache", ".dvc/tmp"):
                 path = lane.place.folder / name
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-            lane.kills["runs to the end"] += 0
-    for _ in range(3):  # a step of a killed parent may be killed no more, but a parent may
+    process = lane.start(*COMMANDS[engine], *targets)
+    process.wait()
+    if lane.of_dvc():
         process = lane.start(*COMMANDS[engine], *targets)
         process.wait()
-        if not process.returncode:
-            break
     finish(lane, engine, process, wanted)
 
 
