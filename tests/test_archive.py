@@ -22,6 +22,7 @@ import pytest
 import yaml
 from kaggle_server import Answer, KaggleServer
 
+from covidqu import files
 from covidqu.config.data import Download, Kaggle
 from covidqu.ingest import space
 from covidqu.ingest.download import download as step
@@ -347,7 +348,7 @@ def test_killed_process_resumes(tmp_path: Path, server: KaggleServer) -> None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and not out.exists()
-    assert names(out.parent) == [partial.name, f"{partial.name}.json"]
+    assert names(out.parent) == [partial.name, f"{partial.name}.json", ".covidqu.zip.lock"]  # swept by the next call
     sent = server.sent
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -371,17 +372,19 @@ def test_no_space_is_seen_before_the_first_byte(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_no_space_while_writing(out: Path, tmp_path: Path, server: KaggleServer) -> None:
+def test_no_space_while_writing(
+    out: Path, tmp_path: Path, server: KaggleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel's own ENOSPC, at the first write."""
     out.parent.mkdir()
     (tmp_path / "Lung Segmentation Data").mkdir()
     (tmp_path / "Lung Segmentation Data" / "a.png").write_bytes(bytes(100_000))
     (tmp_path / "one.zip").write_bytes(PAYLOAD)
-    hidden = {"kaggle": ".covidqu.zip.download"} | dict.fromkeys(
-        ("zip", "directory"), f".covidqu.zip.{os.getpid()}.part"
-    )
+    hidden = {"kaggle": ".covidqu.zip.download", "zip": ".covidqu.zip.part", "directory": ".covidqu.zip.part"}
+    monkeypatch.setattr(files, "remove", lambda path: None)  # what a killed call has left would go
     paths = {"kaggle": None, "zip": tmp_path / "one.zip", "directory": tmp_path}
     for source, path in paths.items():
+        (out.parent / hidden[source]).unlink(missing_ok=True)
         (out.parent / hidden[source]).symlink_to("/dev/full")
         with pytest.raises(OSError, match="no space left") as caught:
             download(out, settings(source, server.url, path))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.text import Text
 from synthetic_runs import cell, settings, write_cost, write_run
+from test_pipeline import Copy, copy  # noqa: F401 - `copy` is a fixture
 from torch import Tensor, nn
 
 from covidqu.config.params import Params
@@ -216,3 +217,15 @@ def test_targets_name_the_file(params: Params) -> None:
     cost, boundary = (catalogue.table(name, params) for name in ("common/cost", "common/boundary"))
     assert "cost.json" in cost.results(params) and "cost.json" not in boundary.results(params)
     assert set(params.base_runs) <= set(cost.behind(params))
+
+
+@pytest.mark.pipeline
+def test_a_failed_measurement_is_not_taken_for_done(copy: Copy) -> None:  # noqa: F811
+    """Of a file that is to be updated, Snakemake brings the old one back, and forgets that its job has failed."""
+    file, step = copy.folder / "results" / "cost.json", copy.folder / "src" / "covidqu" / "steps" / "cost.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(known := '{"versions": {}, "runs": {}}')
+    step.write_text(step.read_text() + "\nraise ValueError('broken')\n")
+    copy("snakemake", "--cores", "1", "results/cost.json", status=1)
+    assert file.with_name(".cost.json.kept").read_text() == known, "measured speeds are not lost"
+    assert "Nothing to be done" not in copy("snakemake", "-n", "results/cost.json")

@@ -30,6 +30,7 @@ PARTS = (
     "workflow",
     "src",
     ".dvc/config",
+    "CITATION.cff",
 )
 FEW = {"Train": [4, 2, 2], "Val": [2, 1, 1], "Test": [4, 2, 2]}
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
@@ -130,14 +131,18 @@ def small_params() -> dict:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    folder = tmp_path / "copy"
+    return made_copy(tmp_path / "copy")
+
+
+def made_copy(folder: Path, params: dict | None = None) -> Copy:
+    """A git repository in `folder` with this tree and `params`, else the small ones; nothing is made yet."""
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / part, folder / part)
-    (folder / "params.yaml").write_text(text(small_params()))
+    (folder / "params.yaml").write_text(text(params or small_params()))
     made = Copy(folder)
     made(sys.executable, "workflow/dvc_lists.py", "--fix")
     made("git", "init", "--quiet", "--initial-branch", "main")

@@ -10,13 +10,15 @@ import typer
 from typer.main import get_command
 
 from covidqu import commands as c
+from covidqu.files import Damaged, set_aside
+from covidqu.ledger import keep_records
 
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
     "Look": (c.systems, c.params),
-    "Check": (c.check, c.claim),
+    "Check": (c.check, c.verify, c.claim),
 }
 Parsed = tuple[str, Callable[[], object]]
 Files = Annotated[
@@ -72,10 +74,15 @@ def main(arguments: list[str] | None = None) -> int:
         if not isinstance(parsed, tuple):  # help or version
             return parsed or 0
         name, call = parsed
+        keep_records()
         result = call()
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         print(f"{context.command_path if context else 'covidqu'}: {error.format_message()}", file=sys.stderr)
+        return 2
+    except Damaged as error:
+        aside = set_aside(error.path)
+        print(f"covidqu {name}: {error}; it is {aside.name} now. Run again: it is made anew", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"covidqu {name}: {error}", file=sys.stderr)

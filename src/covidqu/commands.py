@@ -310,6 +310,19 @@ def check(
     return step(results, data, s.params if s.named else None, fix)
 
 
+def verify(
+    s: Settings,
+    data: SomeData = None,
+    results: SomeResults = None,
+    aside: Annotated[bool, Option("--aside", help="rename damaged files: an engine makes them again")] = False,
+) -> object:
+    """Read every file and name those that are not what they were made as; docs/checks.md."""
+    from covidqu.steps.verify import verify as step
+
+    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
+    return step(s.params, *places, aside)
+
+
 def claim(s: Settings, out: Out) -> object:
     """The CLAIM checklist for this repository."""
     from covidqu.standards.checklist import claim as step

@@ -1,6 +1,5 @@
-"""Files that are there whole or not at all, their hashes, and a second name for those that took hours."""
+"""Files and folders that are there whole or not at all, their hashes, and a second name for those that took hours."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -9,17 +8,74 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from covidqu.ledger import record, sha256
+from covidqu.locks import only_writer
+
+
+class Damaged(ValueError):
+    """A file that is not as it was written: `path`; the message says what is wrong."""
+
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(f"{path}: damaged ({why})")
+        self.path = path
+
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; rename it to `target` on success, remove it on failure."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+def replacing(target: Path, *, recorded: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on success rename it to `target`, on the disk before it has that name.
+
+    One process at a time. What a killed one has left under the temporary name goes first; so does it on failure.
+    """
+    with staged(target) as part:
         yield part
-        os.replace(part, target)
+        put(part, target, recorded=recorded)
+
+
+def put(part: Path, target: Path, *, recorded: bool = True) -> None:
+    """Give a finished file its name, on the disk and for `verify`."""
+    settle(part)
+    if recorded:
+        record(target, part)
+    os.replace(part, target)
+    settle(target.parent)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Yield the temporary path of `target`, a file or a folder; nothing is there before, and nothing stays."""
+    part = target.with_name(f".{target.name}.part")
+    with only_writer(target):
+        remove(part)
+        try:
+            yield part
+        finally:
+            remove(part)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: a power failure then leaves no empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        part.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, so that an engine makes it again and nothing is lost; its new name."""
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        number, aside = number + 1, path.with_name(f"{path.name}.damaged-{number + 1}")
+    path.rename(aside)
+    return aside
 
 
 def write_text(target: Path, text: str) -> None:
@@ -28,35 +84,39 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def keep(folder: Path, identity: str, files: list[Path]) -> None:
+def keep(folder: Path, identity: str, files: list[Path]) -> bool:
     """Give finished files a second name in `folder`, with their hashes and what they are the outcome of.
 
     An engine deletes a step's outputs before it runs the step again, whatever comes of that. Hard links cost no space;
-    where there are none, the files are copied, and where that fails nothing is kept.
+    where there are none, the files are copied, and where that fails nothing is kept, and the answer is False.
     """
-    fresh = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh = _fresh(folder)
+    remove(fresh)
     fresh.mkdir(parents=True)
     try:
         for number, file in enumerate(files):
             link(file, fresh / str(number))
+            settle(fresh / str(number))
         known = {"identity": identity, "sha256": [sha256(file) for file in files]}
-        (fresh / "kept.json").write_text(json.dumps(known), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
+        write_text(fresh / "kept.json", json.dumps(known))  # last: who has it is whole
+        remove(folder)
         fresh.rename(folder)
+        settle(folder.parent)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
+        remove(fresh)
         print(f"{folder}: no second copy is kept ({error})", file=sys.stderr)
+        return False
+    return True
+
+
+def _fresh(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
 
 
 def kept_as(folder: Path) -> str | None:
     """The identity of what `folder` keeps, every byte as it was; None where it keeps nothing or it is damaged."""
+    if not folder.exists() and (_fresh(folder) / "kept.json").is_file():
+        _fresh(folder).rename(folder)  # `keep` was killed just before
     try:
         known = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
         whole = all(sha256(folder / str(number)) == digest for number, digest in enumerate(known["sha256"]))

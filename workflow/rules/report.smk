@@ -77,13 +77,18 @@ rule architectures:
 
 
 # Measures speed: it has all that --cores allows, so that nothing runs beside it (`workflow.cores` stops `--report`).
-# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds.
+# What its file says of unchanged networks stays, so that a clone on another machine keeps the committed speeds. Snakemake
+# deletes the file first, hence the copy; of one that it is told to `update` it forgets that its job has failed.
+if workflow.is_main_process and not workflow.output_settings.dryrun and os.path.isfile(f"{R}/cost.json"):
+    shutil.copyfile(f"{R}/cost.json", f"{R}/.cost.json.kept")
+
+
 rule cost:
     input:
         code=code("cost"),
         systems=sorted(glob.glob("src/covidqu/systems/[a-z]*.py")),
     output:
-        update(f"{R}/cost.json"),
+        f"{R}/cost.json",
     log:
         f"logs/{R}/cost.log",
     benchmark:

@@ -2,6 +2,7 @@
 import glob
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from covidqu.config.params import load, pick, read
 from covidqu.imports import step_files as code
 from covidqu.ingest import outside
 from covidqu.ingest.source import look
+from covidqu.locks import clear_engine_locks
 from covidqu.report import catalogue
 
 OVERLAYS = workflow.configfiles[:-1]  # Snakemake appends params.yaml to those of the command line
@@ -32,6 +34,11 @@ except ValueError as error:
 # every job, on every node, reads the same files as this process, and the package from this tree
 os.environ["COVIDQU_PARAMS"] = os.pathsep.join(map(str, FILES))
 shell.prefix("set -euo pipefail; export PYTHONPATH=src; ")
+
+# A lock of Snakemake's names no process and outlives one that was killed. Steps of that one may still run: they hold
+# locks of their own, and a step that wants to write the same waits.
+if workflow.is_main_process and not workflow.output_settings.dryrun and clear_engine_locks(Path(".snakemake")):
+    print("The lock of a Snakemake that was killed is removed.", file=sys.stderr)
 
 D, R, RUNS = PARAMS.paths.data, PARAMS.paths.results, PARAMS.resolved
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.config.training import Filter, Run
 from covidqu.cores import cores
 from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
+from covidqu.stored import read_array, read_parquet
 
 cv2.setNumThreads(1)  # images are shared out to threads and processes here; OpenCV's own threads do not survive a fork
 
@@ -196,15 +196,15 @@ def trained_on(packed: Packed, rows: np.ndarray, run: Run) -> np.ndarray:
 
 def load_roi(path: Path, packed: Packed) -> np.ndarray:
     """Packed bits of a ROI file: one row per infection image, or a single row for all images."""
-    roi = np.load(path, mmap_mode="r")
-    if len(roi) not in (1, len(packed.infection_masks)) or roi.shape[1] != packed.lung_masks.shape[1]:
+    roi = read_array(path)
+    if roi.ndim != 2 or len(roi) not in (1, len(packed.infection_masks)) or roi.shape[1] != packed.lung_masks.shape[1]:
         raise ValueError(f"{path}: holds {roi.shape} masks, the data have {len(packed.infection_masks)}; rerun `roi`")
     return roi
 
 
 def split_rows(packed: Packed, split: Path, subset: str, column: str) -> dict[str, np.ndarray]:
     """Rows of Train, Val and Test of one subset under the named split; ValueError when one is empty."""
-    table = pd.read_parquet(split)
+    table = read_parquet(split)
     if len(table) != len(packed.index):
         raise ValueError(f"{split}: {len(table)} rows, the data have {len(packed.index)}; rerun the `split` step")
     rows = packed.rows(subset)

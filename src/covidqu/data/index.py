@@ -16,6 +16,7 @@ import pandas as pd
 
 from covidqu.config.data import PX, SUBSETS
 from covidqu.cores import cores
+from covidqu.stored import read_array, read_parquet
 
 IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX = "images.npy", "lung_masks.npy", "infection_masks.npy", "index.parquet"
 MASK_BYTES = PX * PX // 8
@@ -80,8 +81,8 @@ def open_packed(folder: Path) -> Packed:
     missing = [n for n in (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX) if not (folder / n).is_file()]
     if missing:
         raise ValueError(f"{folder}: {', '.join(missing)} missing; run the `pack` step")
-    index = pd.read_parquet(folder / INDEX)
-    images, lung, infection = (np.load(folder / n, mmap_mode="r") for n in (IMAGES, LUNG_MASKS, INFECTION_MASKS))
+    index = read_parquet(folder / INDEX)
+    images, lung, infection = (read_array(folder / n) for n in (IMAGES, LUNG_MASKS, INFECTION_MASKS))
     infected = int((index["subset"] == "infection").sum())
     if not (len(index) == len(images) == len(lung) and infected == len(infection)):
         raise ValueError(f"{folder}: arrays and index differ in length; delete the folder and run `pack` again")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from covidqu.config.data import PX
+from covidqu.files import Damaged
+from covidqu.stored import whole
 
 META_KEYS = ("run", "weights_sha256", "data_hash", "roi", "subset", "split", "tasks")
 
@@ -37,17 +39,27 @@ class Predictions:
         return self._blocks("reconstruction", "reconstruction", PX, images)
 
     def _blocks(self, key: str, task: str, px: int, images: int) -> Iterator[np.ndarray]:
-        with zipfile.ZipFile(self.path) as archive:
+        with whole(self.path):
+            archive = zipfile.ZipFile(self.path)
+        with archive:
             if f"{key}.npy" not in archive.namelist():
                 raise ValueError(f"{self.path}: no '{key}', though its meta names task '{task}'; run `predict` again")
-            with archive.open(f"{key}.npy") as file:
-                shape, fortran, dtype = _header(file)
+            with whole(self.path):
+                file = archive.open(f"{key}.npy")
+            with file:
+                with whole(self.path):
+                    shape, fortran, dtype = _header(file)
                 wanted = (len(self.rows), px, px)
                 if shape != wanted or fortran or dtype != np.float16:
                     raise ValueError(f"{self.path}: {key} is {shape} {dtype}, want {wanted} float16; predict again")
                 for start in range(0, len(self.rows), images):
                     count = min(images, len(self.rows) - start)
-                    block = np.frombuffer(file.read(count * px * px * dtype.itemsize), dtype).reshape(count, px, px)
+                    with whole(self.path):  # the checksum of an entry is compared when its last byte is read
+                        raw = file.read(count * px * px * dtype.itemsize)
+                        block = np.frombuffer(raw, dtype).reshape(count, px, px)
+                        last = start + count < len(self.rows) or not file.read(1)
+                    if not last:
+                        raise Damaged(self.path, f"{key} is longer than its header says")
                     if not np.isfinite(block).all():
                         raise ValueError(f"{self.path}: {key} holds nan or inf; the model diverged, train it again")
                     yield block
@@ -55,16 +67,13 @@ class Predictions:
 
 def open_predictions(path: Path) -> Predictions:
     """Read all but the logits; ValueError for a file that is not what `predict` writes."""
-    try:
-        with np.load(path) as arrays:
-            missing = {"meta", "row"} - set(arrays.files)
-            if missing:
-                raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; run `predict` again")
-            meta = json.loads(str(arrays["meta"]))
-            rows = arrays["row"]
-            class_logits = arrays["class_logits"] if "class_logits" in arrays.files else None
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .npz file ({error}); run `predict` again") from None
+    with whole(path), np.load(path) as arrays:
+        held = {key: arrays[key] for key in ("meta", "row", "class_logits") if key in arrays.files}
+    if missing := {"meta", "row"} - held.keys():
+        raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; run `predict` again")
+    with whole(path):
+        meta = json.loads(str(held["meta"]))
+    rows, class_logits = held["row"], held.get("class_logits")
     lost = [key for key in META_KEYS if key not in meta]
     if lost:
         raise ValueError(f"{path}: meta lacks {', '.join(lost)}; run `predict` again")

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.special import expit
 
 from covidqu.config.data import PX
@@ -28,7 +27,8 @@ from covidqu.evaluate.boundary import boundary_scores
 from covidqu.evaluate.lesions import lesion_scores
 from covidqu.evaluate.predictions import Predictions, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
-from covidqu.files import replacing, write_text
+from covidqu.files import write_text
+from covidqu.stored import read_parquet, read_table, write_table
 
 SCORES, METRICS = "scores.parquet", "metrics.json"
 META_KEY = b"meta"
@@ -43,7 +43,7 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
     ValueError if the predictions are of another run, other data, or not of exactly the run's test images.
     """
     data, found = open_packed(packed), open_predictions(predictions)
-    splits = pd.read_parquet(split)
+    splits = read_parquet(split)
     check(name, found, data, splits, split)
     scores = image_columns(data, splits, found.rows)
     for task in masks(found):
@@ -63,7 +63,7 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks; px and classes if known)."""
-    table = pq.read_table(path)
+    table = read_table(path)
     stored = table.schema.metadata or {}
     if META_KEY not in stored:
         raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; run `score` again")
@@ -74,8 +74,7 @@ def write_scores(path: Path, scores: pd.DataFrame, meta: dict[str, Any]) -> None
     """Parquet with `meta` as JSON in the schema's metadata."""
     table = pa.Table.from_pandas(scores, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), META_KEY: json.dumps(meta).encode()})
-    with replacing(path) as part:
-        pq.write_table(table, part)
+    write_table(path, table)
 
 
 def check(name: str, found: Predictions, data: Packed, splits: pd.DataFrame, split: Path) -> None:

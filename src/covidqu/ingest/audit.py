@@ -17,6 +17,7 @@ from covidqu.data.index import Packed, open_packed
 from covidqu.files import replacing, write_text
 from covidqu.ingest.copy_sheet import sheet
 from covidqu.ingest.pairs import disagreeing, find_pairs, groups, leaks
+from covidqu.stored import write_parquet
 
 # paper 000, Tables I and II (the same in paper 002): images per split, classes in the order of CLASSES
 PAPERS = {
@@ -64,8 +65,7 @@ def audit(packed: Path, out: Path, config: Audit) -> None:
         **areas(data),
         "limits": LIMITS,
     }
-    with replacing(out / "duplicates.parquet") as part:
-        pairs.to_parquet(part, index=False)
+    write_parquet(out / "duplicates.parquet", pairs)
     write_text(out / "duplicates.csv", pairs.to_csv(index=False))
     with replacing(out / "duplicates.png") as part:
         part.write_bytes(sheet(data, pairs))

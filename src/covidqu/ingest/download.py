@@ -10,6 +10,7 @@ from covidqu.config.data import Download
 from covidqu.files import keep, take_back
 from covidqu.ingest import outside
 from covidqu.ingest.source import KEPT, LOCAL, look, module
+from covidqu.locks import only_writer
 
 
 def download(source: Path, out: Path, config: Download) -> None:
@@ -21,14 +22,14 @@ def download(source: Path, out: Path, config: Download) -> None:
     """
     wanted = source.read_text(encoding="utf-8")
     kept = source.with_name(KEPT)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if take_back(kept, wanted, [out]):
-        return
-    if look(config, source)[0] != wanted:
-        raise ValueError(f"{source}: is of another source than the one in use; run `covidqu source --out {source}`")
-    kind = module(config.source)
-    if config.source in LOCAL:
-        kind.write(out, outside.named(config, kind))
-    else:
-        kind.write(out, getattr(config, config.source))
-    keep(kept, wanted, [out])
+    with only_writer(out):
+        if take_back(kept, wanted, [out]):
+            return
+        if look(config, source)[0] != wanted:
+            raise ValueError(f"{source}: is of another source than the one in use; run `covidqu source --out {source}`")
+        kind = module(config.source)
+        if config.source in LOCAL:
+            kind.write(out, outside.named(config, kind))
+        else:
+            kind.write(out, getattr(config, config.source))
+        keep(kept, wanted, [out])

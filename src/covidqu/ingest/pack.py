@@ -27,8 +27,10 @@ from tqdm import tqdm
 from covidqu.config.data import PX
 from covidqu.cores import cores
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, MASK_BYTES, pack_mask
+from covidqu.files import put, staged
 from covidqu.ingest.layout import Faults, Item, contents
 
+FILES = (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX)  # in the order in which they get their names: the index last
 CHUNK = 1024  # images between two looks at the faults
 Record = dict[str, object]  # one row of the index
 _DAMAGED = "damaged or truncated zip entry; download the archive again"
@@ -67,21 +69,18 @@ def _staging(out: Path) -> Iterator[Path]:
     """A hidden sibling folder whose files move to `out` at the end; gone in any case."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file, but the packed data are a folder; move it or name another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        staging.mkdir()
-        yield staging
-        out.mkdir(exist_ok=True)
-        (out / INDEX).unlink(missing_ok=True)  # never an old index beside new arrays
-        for name in (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX):
-            os.replace(staging / name, out / name)
+        with staged(out) as staging:
+            staging.mkdir()
+            yield staging
+            out.mkdir(exist_ok=True)
+            (out / INDEX).unlink(missing_ok=True)  # never an old index beside new arrays
+            for name in FILES:
+                put(staging / name, out / name)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise OSError(error.errno, f"disk full while packing; free space (the full set takes 3.3 GB): {out}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _pack_items(archive: Path, source: zipfile.ZipFile, items: list[Item], staging: Path) -> None:
@@ -204,4 +203,4 @@ def _write_index(records: list[Record], path: Path) -> None:
     from covidqu.ingest.schema import INDEX_SCHEMA
 
     index = pd.DataFrame(records).astype({"lung_px": "int32", "infection_px": "int32"})
-    INDEX_SCHEMA.validate(index).to_parquet(path, index=False)
+    INDEX_SCHEMA.validate(index).to_parquet(path, index=False, write_page_checksum=True)

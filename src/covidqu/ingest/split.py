@@ -12,8 +12,8 @@ import pandas as pd
 
 from covidqu.config.data import SPLITS, Split
 from covidqu.data.index import open_packed
-from covidqu.files import replacing
 from covidqu.ingest.pairs import groups
+from covidqu.stored import read_parquet, write_parquet
 
 
 def split(packed: Path, audit: Path, out: Path, config: Split) -> None:
@@ -40,8 +40,7 @@ def split(packed: Path, audit: Path, out: Path, config: Split) -> None:
             "near_duplicate": late,
         }
     )
-    with replacing(out) as part:
-        table.to_parquet(part, index=False)
+    write_parquet(out, table)
     print(f"split: {len(index)} images, {int(early.sum())} with a copy in a later split, left out of deduplicated")
     print(f"split: {int(late.sum())} Val/Test images with a copy in an earlier split, marked near_duplicate")
 
@@ -51,7 +50,7 @@ def read_pairs(audit: Path, index: pd.DataFrame) -> tuple[np.ndarray, np.ndarray
     path = audit / "duplicates.parquet"
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run the `audit` step")
-    pairs = pd.read_parquet(path)
+    pairs = read_parquet(path)
     a, b = pairs["a"].to_numpy(np.int64), pairs["b"].to_numpy(np.int64)
     ids = index["id"].to_numpy(dtype=object)
     inside = len(pairs) == 0 or (min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) < len(index))

@@ -18,6 +18,7 @@ from covidqu.page.built import BuiltTable, Row, notes, table
 from covidqu.page.pages import case_link
 from covidqu.page.public import packed_images
 from covidqu.report.core.sources import Sources
+from covidqu.stored import read_array
 
 BINS = 40
 MOST_PAIRS = 60  # shown; the others are counted
@@ -62,7 +63,7 @@ def _pairs(sources: Sources, out: Path) -> tuple[list[dict[str, Any]], str]:
         return [], "the audit found none"
     if images is None:
         return [], "the packed images are not here; the site shows them where the data are"
-    pixels = np.load(images, mmap_mode="r")
+    pixels = read_array(images)
     order = [column for column in ("across_splits", "exact") if column in pairs]
     chosen = pairs.sort_values(order, ascending=False, kind="stable").head(MOST_PAIRS)
     return [_pair(pair, sources.index, pixels, out) for pair in chosen.to_dict("records")], ""

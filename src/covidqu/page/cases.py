@@ -21,7 +21,6 @@ import pandas as pd
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed
 from covidqu.evaluate import classification, protocols
-from covidqu.files import replacing, write_text
 from covidqu.ingest.pairs import leaks
 from covidqu.page import contours
 from covidqu.page.public import packed_images
@@ -161,10 +160,10 @@ def check(listed: pd.DataFrame, packed: Packed, sources: Sources) -> None:
 
 def write_images(folder: Path, images: np.ndarray, rows: Iterable[int]) -> None:
     """One file per image, so that the page loads those that are in sight."""
+    folder.mkdir(parents=True, exist_ok=True)
     for row in rows:
         _, encoded = cv2.imencode(".webp", np.asarray(images[row]), [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-        with replacing(folder / f"{row}.webp") as part:
-            part.write_bytes(encoded)
+        (folder / f"{row}.webp").write_bytes(encoded)
 
 
 def write_run(sources: Sources, folder: Path, run: str, scores: pd.DataFrame, listed: pd.DataFrame) -> Shown:
@@ -296,4 +295,6 @@ def write_blocks(folder: Path, name: str, columns: dict[str, list[Any]]) -> None
 def script(folder: Path, name: str, data: Any) -> None:
     """A file that hands `data` to the page under its name."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    write_text(folder / f"{name}.js", f"covidquCase({json.dumps(name)},{text});\n")
+    file = folder / f"{name}.js"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"covidquCase({json.dumps(name)},{text});\n", encoding="utf-8")

@@ -1,10 +1,12 @@
 """A folder that is there whole or not at all: as `files.replacing`, for many files at once."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from covidqu.files import remove, settle, staged
+from covidqu.ledger import record
 
 MARK = Path("assets") / "tables.js"  # every report has it: only such a folder is replaced
 
@@ -17,14 +19,17 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target}: not a report, and not empty; name another folder with --out")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))
-    part.mkdir()
-    try:
+    with staged(target) as part:
+        old = target.with_name(f".{target.name}.old")
+        if old.exists() and not target.exists():
+            os.replace(old, target)  # a call was killed between the two renames
+        remove(old)
+        part.mkdir()
         yield part
+        os.sync()  # thousands of files: all at once
+        record(target, part)
         if target.exists():
             os.replace(target, old)
         os.replace(part, target)
-    finally:
-        for left in (part, old):
-            shutil.rmtree(left, ignore_errors=True)
+        settle(target.parent)
+        remove(old)

@@ -28,6 +28,7 @@ from covidqu.evaluate.scores import (
 )
 from covidqu.files import write_text
 from covidqu.steps.shortcuts import Parts, classify
+from covidqu.stored import read_parquet
 
 CARD = "card.json"
 BLOCK = 16  # images: float32 temporaries of a few MB
@@ -40,7 +41,7 @@ def baseline(name: str, config: Baseline, packed: Path, split: Path, out: Path) 
 
     ValueError when the split does not fit the data or one of its parts is empty.
     """
-    data, splits = open_packed(packed), pd.read_parquet(split)
+    data, splits = open_packed(packed), read_parquet(split)
     parts = official_rows(data, splits, split)
     scores = image_columns(data, splits, parts["Test"])
     if isinstance(config, MaskBaseline):

@@ -2,7 +2,8 @@
 
 Operations are counted on PyTorch's meta device; a multiply-add is two. Speeds are measured on random images and masks,
 which take as long as others, through the functions of `predict` and `train`: run it on an otherwise idle machine.
-A speed that the file has already, of the same settings and code, stays; remove the file to measure on another machine.
+A speed that the file has already, or had before an engine deleted it (`.cost.json.kept`), stays for the same settings
+and code; remove both to measure on another machine.
 """
 
 import hashlib
@@ -25,10 +26,12 @@ from covidqu.config.params import Params, canonical
 from covidqu.config.training import Run
 from covidqu.data.batches import Batch
 from covidqu.data.examples import LABELS, Statistics
-from covidqu.files import write_text
+from covidqu.files import Damaged, set_aside, write_text
 from covidqu.imports import digest
+from covidqu.locks import only_writer
 from covidqu.steps.architectures import input_shape, on_meta
 from covidqu.steps.predict import forward
+from covidqu.stored import whole
 from covidqu.systems.base import build
 from covidqu.training.launch import launch, seed_all
 from covidqu.training.learner import Learner
@@ -55,7 +58,17 @@ def cost(params: Params, out: Path) -> None:
     is forward pass, loss, backward pass and optimiser on one device, without loading and augmenting images.
     ValueError for a device that is not there.
     """
-    threads, known, found = torch.get_num_threads(), measured(out), dict[str, Any]()
+    with only_writer(out):  # two that measure at once would halve each other's speed
+        measure(params, out)
+
+
+def measure(params: Params, out: Path) -> None:
+    """As `cost`."""
+    threads, known, found = (
+        torch.get_num_threads(),
+        measured(out.with_name(f".{out.name}.kept")) | measured(out),
+        dict[str, Any](),
+    )
     for name in params.base_runs:
         run = params.run(name)
         found[name] = dict(shared(known, name, run, "counts", counts))
@@ -82,10 +95,17 @@ def shared(
 
 
 def measured(file: Path) -> dict[str, Any]:
-    """Identity -> speed, of those that an earlier run of this step has left."""
-    runs = json.loads(file.read_text())["runs"] if file.is_file() else {}
-    speeds = [entry[kind] for entry in runs.values() for kind in ("inference", "training")]
-    return {speed["identity"]: speed for speed in speeds if speed and "identity" in speed}
+    """Identity -> speed, of those that an earlier run of this step has left; a damaged file is set aside."""
+    if not file.is_file():
+        return {}
+    try:
+        with whole(file):
+            runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
+            speeds = [entry[kind] for entry in runs.values() for kind in ("inference", "training")]
+            return {speed["identity"]: speed for speed in speeds if speed and "identity" in speed}
+    except Damaged as error:
+        print(f"{error}, now {set_aside(file).name}; all speeds are measured anew", file=sys.stderr)
+        return {}
 
 
 def identity(run: Run, kind: str) -> str:

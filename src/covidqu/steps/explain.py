@@ -25,6 +25,7 @@ from covidqu.data.examples import Inputs, RunData, Statistics
 from covidqu.data.index import Packed, unpack_mask
 from covidqu.files import replacing, sha256
 from covidqu.steps.predict import ready
+from covidqu.stored import write_parquet
 from covidqu.systems.base import System, prepare
 
 INFECTED = "COVID-19"
@@ -136,8 +137,7 @@ def write(
     table.insert(0, "row", rows.astype(np.int32))
     table = pd.concat([table, pd.DataFrame(columns)], axis=1)
     table.attrs = meta
-    with replacing(folder / "explain.parquet") as part:
-        table.to_parquet(part)
+    write_parquet(folder / "explain.parquet", table)
     with replacing(folder / "cam.npz") as part, part.open("wb") as file:
         np.savez(file, meta=np.array(json.dumps(meta)), row=rows.astype(np.int32), cam=cam)
     print(f"{name}: Grad-CAM of {len(rows)} test images", file=sys.stderr)

@@ -10,6 +10,7 @@ from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.report.core.provenance import deviations, full, lacks_settings, read
 from covidqu.report.core.published import OUR_SYSTEM, SHOWN, paper
+from covidqu.stored import read_json
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
 GAP = "  "
@@ -94,7 +95,7 @@ def state(params: Params, folder: Path, name: str) -> str:
     """What a run's folder says of it: trained by what and where, whether scored, what was reduced."""
     if not (folder / "card.json").is_file():
         return "not trained"
-    card = json.loads((folder / "card.json").read_text())
+    card = read_json(folder / "card.json")
     epochs = card["epochs_run"]
     words = f"trained {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else f"weights of {card['config']['init']}"
     commit, _, changed = (card.get("git_commit") or "no commit").partition("-")

@@ -15,8 +15,10 @@ from covidqu.config.training import Run
 from covidqu.data.batches import Batch, Batches, Loader, in_sequence
 from covidqu.data.examples import Examples, Inputs, RunData, Statistics
 from covidqu.data.index import pack_mask
-from covidqu.files import replacing, sha256
+from covidqu.files import keep, replacing, sha256, take_back
+from covidqu.locks import only_writer
 from covidqu.systems.base import System, build, load_weights, prepare
+from covidqu.training.card import identity
 from covidqu.training.memory import keep_freed_memory
 
 AGREEMENT = 0.999  # Dice of masks in bfloat16 with those of 32 bit
@@ -29,8 +31,18 @@ def predict(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path, ro
     `row` (n,), `{lung,infection}_logits` (n, P, P) float16 with P = `run.evaluate_px`, `class_logits` (n, K) float32,
     `reconstruction` (n, 256, 256) float16 of 0..1, whichever the run has; with `roi_masks` the predicted lungs of all
     M infection images as packed bits (M, 8192). In 32 bit, the same on every device, unless the run says otherwise.
+    They keep a second name beside `out`: asked for again, the same predictions are taken from there.
     """
     data = RunData.open(run, inputs)
+    known = f"{identity('predict', run, data.packed.data_hash, weights, inputs.roi, inputs.split)} {roi_masks}"
+    kept = out.with_name(f".{out.stem}.kept")
+    with only_writer(out):
+        if not take_back(kept, known, [out]):
+            _predict(name, run, data, weights, out, roi_masks)
+            keep(kept, known, [out])
+
+
+def _predict(name: str, run: Run, data: RunData, weights: Path, out: Path, roi_masks: bool) -> None:
     test, infected = data.parts["Test"], np.arange(len(data.packed.infection_masks))
     model, device = ready(run, weights)
     rows = np.union1d(test, infected) if roi_masks else test

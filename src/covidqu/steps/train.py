@@ -5,6 +5,8 @@ beside the outputs: an interrupted training continues as if nothing had happened
 """
 
 import json
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,15 @@ from covidqu.config.machine import Machine
 from covidqu.config.training import Run
 from covidqu.data.examples import Inputs, RunData
 from covidqu.files import keep, kept_as, sha256, take_back, write_text
+from covidqu.locks import only_writer
 from covidqu.systems.base import build, load_weights
 from covidqu.systems.weights import save_weights
-from covidqu.training.card import about_weights, describe, git_commit
+from covidqu.training.card import about_weights, describe, git_commit, identity
 from covidqu.training.launch import launch, seed_all
 from covidqu.training.learner import Learner
 from covidqu.training.loop import Loop
 from covidqu.training.losses import MEASURES
-from covidqu.training.resume import Progress, State, identity
+from covidqu.training.resume import Progress, State
 
 MORE = {"infection": ["dice_all", "marked"]}  # measures of Val beside the first one
 
@@ -30,6 +33,16 @@ MORE = {"infection": ["dice_all", "marked"]}  # measures of Val beside the first
 def train(
     name: str, run: Run, inputs: Inputs, machine: Machine, *, init: Path, weights: Path, out: Path, resume: Path,
     live: Path | None = None,
+) -> None:  # fmt: skip
+    """`trained`, by one process at a time: a training whose engine was killed goes on, the next call waits for it."""
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several devices the first process writes
+    with only_writer(resume) if first else nullcontext():
+        trained(name, run, inputs, machine, init=init, weights=weights, out=out, resume=resume, live=live)
+
+
+def trained(
+    name: str, run: Run, inputs: Inputs, machine: Machine, *, init: Path, weights: Path, out: Path, resume: Path,
+    live: Path | None,
 ) -> None:  # fmt: skip
     """Train `run` and write `weights` (the best epoch on Val by `run.monitor`), last.safetensors,
     history.csv and card.json in `out`. `resume` keeps the state after each epoch until the training is complete, then
@@ -42,7 +55,7 @@ def train(
     commit = git_commit()  # now: hours later the tree may be another
     fabric = launch(run, machine, live)
     data = RunData.open(run, inputs)
-    known = identity(run, data.packed.data_hash, init, inputs.roi, inputs.split)
+    known = identity("train", run, data.packed.data_hash, init, inputs.roi, inputs.split)
     outputs = [weights, *(out / file for file in ("last.safetensors", "history.csv", "card.json"))]
     kept = resume / "finished"
     if kept_as(kept) == known:
@@ -72,8 +85,8 @@ def train(
         }
         card = describe(name, run, history=progress.history, best_epoch=progress.best_epoch, facts=facts)
         write(learner, progress, card, weights, out)
-        keep(kept, known, outputs)
-        state.remove()
+        if keep(kept, known, outputs):  # else the state is the only thing that outlives the engine's cleaning up
+            state.remove()
     fabric.barrier()
 
 

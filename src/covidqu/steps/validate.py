@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from covidqu.config.data import PX
 from covidqu.config.training import Run
@@ -19,6 +18,7 @@ from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import class_columns, image_columns, resized, task_scores, truth_masks, write_scores
 from covidqu.files import sha256
 from covidqu.steps.predict import outcomes, ready
+from covidqu.stored import read_parquet
 
 PART = "Val"
 
@@ -30,7 +30,7 @@ def validate(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path) -
     scores.parquet, `part` in meta; neither counts at another side than 256 nor errors of a
     reconstruction. ValueError where the split or the weights do not fit.
     """
-    data, splits = RunData.open(run, inputs), pd.read_parquet(inputs.split)
+    data, splits = RunData.open(run, inputs), read_parquet(inputs.split)
     examples, (model, device) = data.examples(PART), ready(run, weights)
     found = [
         columns(data.packed, run, rows, given, weights)

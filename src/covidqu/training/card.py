@@ -1,6 +1,7 @@
 """The run card: what a result was made from (commit, versions, hashes), by what, for how long."""
 
 import hashlib
+import json
 import platform
 import subprocess
 from importlib.metadata import version
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from covidqu.config.training import Run
+from covidqu.files import sha256
+from covidqu.imports import digest
 
 PACKAGES = ("torch", "numpy", "albumentations", "segmentation-models-pytorch", "lightning-fabric")
 
@@ -37,6 +40,17 @@ def versions() -> dict[str, str]:
 def params_hash(run: Run) -> str:
     """SHA-256 of a run's complete configuration."""
     return hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+
+
+def identity(step: str, run: Run, data_hash: str, *files: Path) -> str:
+    """Hash of all that decides on what a step of a run makes: settings, pixels and masks, input files, this package's
+    code, libraries.
+
+    What has another identity is never continued nor taken for this outcome.
+    """
+    code = digest(f"steps.{step}", f"systems.{run.model.system}")
+    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], code, versions()])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(

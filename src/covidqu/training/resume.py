@@ -1,7 +1,6 @@
 """What happens on resume: the state after each epoch, kept in one file and continued by the very same training only."""
 
 import hashlib
-import json
 import math
 import sys
 from dataclasses import dataclass, field
@@ -10,10 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from covidqu.config.training import Run
-from covidqu.files import replacing, sha256
-from covidqu.imports import digest
-from covidqu.training.card import params_hash, versions
+from covidqu.files import replacing, set_aside
 from covidqu.training.learner import Learner
 
 
@@ -28,18 +24,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def identity(run: Run, data_hash: str, *files: Path) -> str:
-    """Hash of all that decides on a training: settings, pixels and masks, input files, this package's code, libraries.
-
-    A state of another identity is never continued.
-    """
-    code = digest("steps.train", f"systems.{run.model.system}")
-    text = json.dumps([params_hash(run), data_hash, *[sha256(file) for file in files], code, versions()])
-    return hashlib.sha256(text.encode()).hexdigest()
+DIGEST = 32  # bytes of SHA-256 behind the state: torch's own format does not notice changed numbers
 
 
 class State:
-    """The file of a training's state."""
+    """The file of a training's state, with its hash at the end."""
 
     def __init__(self, name: str, file: Path, identity: str) -> None:
         self.name, self.file, self.identity = name, file, identity
@@ -47,14 +36,23 @@ class State:
     def save(self, progress: Progress, learner: Learner) -> None:
         """Keep the state after an epoch, whole or not at all; only the first process writes."""
         if learner.fabric.global_rank == 0:
-            with replacing(self.file) as part:
+            with replacing(self.file, recorded=False) as part:
                 whole = {"identity": self.identity, "progress": vars(progress), "learner": learner.state_dict()}
                 torch.save(whole, part)
+                with part.open("r+b") as file:
+                    digest = hashlib.file_digest(file, "sha256").digest()
+                    file.write(digest)
         learner.fabric.barrier()
 
     def restore(self, learner: Learner) -> Progress:
-        """Continue from the kept state when it belongs to this very training, else start anew and say so."""
+        """Continue from the kept state when it is whole and of this very training, else start anew and say so."""
         if not self.file.is_file():
+            return Progress()
+        if not is_whole(self.file):
+            learner.fabric.barrier()  # every process has looked
+            if learner.fabric.global_rank == 0:
+                aside = set_aside(self.file)
+                print(f"{self.name}: {self.file} is damaged, now {aside.name}; starting anew", file=sys.stderr)
             return Progress()
         state = torch.load(self.file, map_location="cpu", weights_only=True)
         if state["identity"] != self.identity:
@@ -68,3 +66,12 @@ class State:
     def remove(self) -> None:
         """The training is complete."""
         self.file.unlink(missing_ok=True)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a file of a training's state is, to the byte, what `State.save` wrote."""
+    size, found = file.stat().st_size, hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(min(1 << 20, max(size - DIGEST - opened.tell(), 0))):
+            found.update(block)
+        return size > DIGEST and opened.read() == found.digest()

@@ -22,7 +22,7 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from tqdm import tqdm
 
 from covidqu.config.data import Kaggle
-from covidqu.files import sha256, write_text
+from covidqu.files import put, sha256, write_text
 from covidqu.ingest.sources import kaggle_client
 from covidqu.ingest.space import require_space
 
@@ -129,7 +129,7 @@ def _by_client(out: Path, config: Kaggle) -> str | None:
         archive = kaggle_client.download(folder, config)
         _check_bytes(archive, config, "the kaggle client")
         _check_content(archive, config, "the kaggle client")
-        archive.replace(out)
+        put(archive, out)
     except ValueError as error:
         return str(error)
     finally:
@@ -149,7 +149,7 @@ def _by_address(out: Path, config: Kaggle) -> None:
         partial.remove()
         raise
     _check_content(partial.data, config, url)
-    partial.data.replace(out)
+    put(partial.data, out)
     partial.remove()
 
 

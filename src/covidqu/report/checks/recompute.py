@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from covidqu.config.params import Params
 from covidqu.data.index import INDEX
+from covidqu.ledger import record
 from covidqu.report import catalogue, comparison
 from covidqu.report.checks import check
 from covidqu.report.checks.claims import CLAIMS, claims, sentence
@@ -101,7 +102,7 @@ class Recomputation:
     def _replace(self) -> None:
         """What was made, and could be made whole, takes its place."""
         kept = shutil.ignore_patterns("README.md", *(["comparison.csv"] if self.data is None else []))
-        shutil.copytree(self.made, self.results, dirs_exist_ok=True, ignore=kept)
+        shutil.copytree(self.made, self.results, dirs_exist_ok=True, ignore=kept, copy_function=_put)
         if (self.made / README).is_file():
             shutil.copy(self.made / README, README)
 
@@ -267,3 +268,9 @@ def shown(was: str, now: str) -> str:
     start = max(0, part - 20)
     old, new = (f"{'...' if start else ''}{text[start:][:PART]}" for text in (was, now))
     return f"'{old}' -> '{new}'"
+
+
+def _put(made: str, target: str) -> str:
+    """Copy a file, with a record for `verify`."""
+    record(Path(target), Path(made))
+    return shutil.copy2(made, target)

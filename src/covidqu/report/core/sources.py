@@ -3,14 +3,12 @@
 Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from covidqu.config.data import PX
@@ -18,6 +16,7 @@ from covidqu.config.params import Params
 from covidqu.data.index import IMAGES, INDEX
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.provenance import entries, overlay_of
+from covidqu.stored import read_array, read_json, read_parquet
 
 Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
@@ -71,25 +70,25 @@ class Sources:
     def audit(self) -> dict[str, Any] | None:
         """Facts found by the audit."""
         path = self.data / "audit" / "audit.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return read_json(path) if path.is_file() else None
 
     @cached_property
     def architectures(self) -> dict[str, Any] | None:
         """Base run -> its network as configured, and as the paper has it: layers, shapes, parameters."""
         path = self.results / "architectures.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return read_json(path) if path.is_file() else None
 
     @cached_property
     def cost(self) -> dict[str, Any] | None:
         """What `cost` counted and measured: `versions`, and under `runs` base run -> its entry."""
         path = self.results / "cost.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return read_json(path) if path.is_file() else None
 
     @cached_property
     def image_shape(self) -> tuple[int, ...] | None:
         """(N, height, width) of the packed images, from the array's header."""
         path = self.data / "packed" / IMAGES
-        return np.load(path, mmap_mode="r").shape if path.is_file() else None
+        return read_array(path).shape if path.is_file() else None
 
     def why_no_subset(self, subset: str) -> str | None:
         """Why nothing can be said about a subset; None when its images are packed."""
@@ -146,11 +145,11 @@ class Sources:
         return self._scores(run)
 
     def _scores(self, run: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder(run) / "scores.parquet")
+        return read_parquet(self.folder(run) / "scores.parquet")
 
     def _baseline(self, name: str) -> pd.DataFrame:
         """One row per test image of a baseline; ask `why_no_baseline` first."""
-        return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
+        return read_parquet(self.results / "baselines" / name / "scores.parquet")
 
     def _validation(self, run: str) -> pd.DataFrame | None:
         """One row per Val image; None when `validate` was not run."""
@@ -158,7 +157,7 @@ class Sources:
 
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""
-        return json.loads((self.folder(run) / "card.json").read_text())
+        return read_json(self.folder(run) / "card.json")
 
     def _explain(self, run: str) -> pd.DataFrame | None:
         """What the class head looks at, one row per test image; None when it was not asked."""
@@ -172,4 +171,4 @@ class Sources:
 
     @staticmethod
     def _frame(path: Path) -> pd.DataFrame | None:
-        return pd.read_parquet(path) if path.is_file() else None
+        return read_parquet(path) if path.is_file() else None

@@ -20,6 +20,7 @@ from covidqu.report.core.measures import APART, false_positive_cells
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
+from covidqu.stored import read_array
 
 Found = TypeVar("Found")
 
@@ -128,7 +129,7 @@ def _lungs(sources: Sources, packed: Packed, roi: str, row: int) -> np.ndarray:
     path = sources.data / "roi" / f"{roi}.npy"
     if not path.is_file():
         raise ValueError(f"{path}: missing; run the `roi` (or `roi_predicted`) step of {roi}")
-    bits = np.load(path, mmap_mode="r")
+    bits = read_array(path)
     return unpack_mask(np.asarray(bits[row if len(bits) > 1 else 0]))
 
 
