@@ -20,6 +20,7 @@ from covidqu.config.training import Filter, Run
 from covidqu.cores import cores
 from covidqu.data import filters
 from covidqu.data.index import Packed, open_packed, unpack_mask
+from covidqu.errors import reading
 
 cv2.setNumThreads(1)  # images are shared out to threads and processes here; OpenCV's own threads do not survive a fork
 
@@ -196,7 +197,10 @@ def trained_on(packed: Packed, rows: np.ndarray, run: Run) -> np.ndarray:
 
 def load_roi(path: Path, packed: Packed) -> np.ndarray:
     """Packed bits of a ROI file: one row per infection image, or a single row for all images."""
-    roi = np.load(path, mmap_mode="r")
+    with reading(path, "run `roi` again"):
+        roi = np.load(path, mmap_mode="r")
+        if roi.ndim != 2 or roi.dtype != np.uint8:
+            raise ValueError(f"holds {roi.dtype} {roi.shape}")
     if len(roi) not in (1, len(packed.infection_masks)) or roi.shape[1] != packed.lung_masks.shape[1]:
         raise ValueError(f"{path}: holds {roi.shape} masks, the data have {len(packed.infection_masks)}; rerun `roi`")
     return roi
@@ -204,7 +208,8 @@ def load_roi(path: Path, packed: Packed) -> np.ndarray:
 
 def split_rows(packed: Packed, split: Path, subset: str, column: str) -> dict[str, np.ndarray]:
     """Rows of Train, Val and Test of one subset under the named split; ValueError when one is empty."""
-    table = pd.read_parquet(split)
+    with reading(split, "run `split` again"):
+        table = pd.read_parquet(split, columns=[column])
     if len(table) != len(packed.index):
         raise ValueError(f"{split}: {len(table)} rows, the data have {len(packed.index)}; rerun the `split` step")
     rows = packed.rows(subset)

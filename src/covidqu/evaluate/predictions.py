@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from covidqu.config.data import PX
+from covidqu.errors import reading
 
+MOST_PX = 512  # of the logits of any run
 META_KEYS = ("run", "weights_sha256", "data_hash", "roi", "subset", "split", "tasks")
 
 
@@ -37,7 +39,7 @@ class Predictions:
         return self._blocks("reconstruction", "reconstruction", PX, images)
 
     def _blocks(self, key: str, task: str, px: int, images: int) -> Iterator[np.ndarray]:
-        with zipfile.ZipFile(self.path) as archive:
+        with reading(self.path, "run `predict` again"), zipfile.ZipFile(self.path) as archive:
             if f"{key}.npy" not in archive.namelist():
                 raise ValueError(f"{self.path}: no '{key}', though its meta names task '{task}'; run `predict` again")
             with archive.open(f"{key}.npy") as file:
@@ -55,19 +57,14 @@ class Predictions:
 
 def open_predictions(path: Path) -> Predictions:
     """Read all but the logits; ValueError for a file that is not what `predict` writes."""
-    try:
-        with np.load(path) as arrays:
-            missing = {"meta", "row"} - set(arrays.files)
-            if missing:
-                raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; run `predict` again")
-            meta = json.loads(str(arrays["meta"]))
-            rows = arrays["row"]
-            class_logits = arrays["class_logits"] if "class_logits" in arrays.files else None
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .npz file ({error}); run `predict` again") from None
-    lost = [key for key in META_KEYS if key not in meta]
-    if lost:
-        raise ValueError(f"{path}: meta lacks {', '.join(lost)}; run `predict` again")
+    with reading(path, "run `predict` again"), np.load(path) as arrays:
+        missing = {"meta", "row"} - set(arrays.files)
+        if missing:
+            raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; run `predict` again")
+        meta = json.loads(str(arrays["meta"]))
+        rows = arrays["row"].astype(np.int64, casting="safe")
+        class_logits = arrays["class_logits"].astype(np.float32) if "class_logits" in arrays.files else None
+    checked(meta, path, "run `predict` again")
     if rows.ndim != 1 or not len(rows):
         raise ValueError(f"{path}: row has shape {rows.shape}, want (n,) with n > 0; run `predict` again")
     if class_logits is not None and (class_logits.ndim != 2 or len(class_logits) != len(rows)):
@@ -76,7 +73,26 @@ def open_predictions(path: Path) -> Predictions:
         raise ValueError(f"{path}: class_logits hold nan or inf; the model diverged, train it again")
     if class_logits is None and "class" in meta["tasks"]:
         raise ValueError(f"{path}: no 'class_logits', though its meta names task 'class'; run `predict` again")
-    return Predictions(path, meta, rows.astype(np.int64), class_logits)
+    return Predictions(path, meta, rows, class_logits)
+
+
+def checked(meta: Any, path: Path, remedy: str) -> dict[str, Any]:
+    """What predictions and scores say of themselves; ValueError for a key that is missing or holds another thing."""
+    if not isinstance(meta, dict):
+        raise ValueError(f"{path}: meta is {type(meta).__name__}, an object is wanted; {remedy}")
+    if lost := [key for key in META_KEYS if key not in meta]:
+        raise ValueError(f"{path}: meta lacks {', '.join(lost)}; {remedy}")
+    words = [key for key in META_KEYS if key != "tasks" and not isinstance(meta[key], str | None)]
+    tasks, classes = meta["tasks"], meta.get("classes", {})
+    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
+        words.append("tasks")
+    if not isinstance(meta.get("px", PX), int) or not 1 <= meta.get("px", PX) <= MOST_PX:
+        words.append("px")
+    if not isinstance(classes, dict) or not all(isinstance(value, int) for value in classes.values()):
+        words.append("classes")
+    if words:
+        raise ValueError(f"{path}: meta holds another thing than {', '.join(words)}; {remedy}")
+    return meta
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:

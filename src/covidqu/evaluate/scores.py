@@ -23,9 +23,10 @@ from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
 from covidqu.cores import cores
 from covidqu.data.index import Packed, open_packed, unpack_mask
+from covidqu.errors import reading
 from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.boundary import boundary_scores
-from covidqu.evaluate.predictions import Predictions, open_predictions
+from covidqu.evaluate.predictions import Predictions, checked, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.files import replacing, write_text
 
@@ -42,7 +43,8 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
     ValueError if the predictions are of another run, other data, or not of exactly the run's test images.
     """
     data, found = open_packed(packed), open_predictions(predictions)
-    splits = pd.read_parquet(split)
+    with reading(split, "run `split` again"):
+        splits = pd.read_parquet(split)
     check(name, found, data, splits, split)
     scores = image_columns(data, splits, found.rows)
     for task in masks(found):
@@ -62,11 +64,13 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks; px and classes if known)."""
-    table = pq.read_table(path)
-    stored = table.schema.metadata or {}
-    if META_KEY not in stored:
-        raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; run `score` again")
-    return table.to_pandas(), json.loads(stored[META_KEY])
+    with reading(path, "run `score` again"):
+        table = pq.read_table(path)
+        stored = table.schema.metadata or {}
+        if META_KEY not in stored:
+            raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; run `score` again")
+        frame, meta = table.to_pandas(), json.loads(stored[META_KEY])
+    return frame, checked(meta, path, "run `score` again")
 
 
 def write_scores(path: Path, scores: pd.DataFrame, meta: dict[str, Any]) -> None:

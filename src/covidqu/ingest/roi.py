@@ -12,6 +12,7 @@ import numpy as np
 
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import MASK_BYTES, Packed, open_packed, unpack_mask
+from covidqu.errors import reading
 from covidqu.files import replacing
 
 ROWS, COLUMNS, CAPTION_PX = 4, 6, 20
@@ -46,14 +47,14 @@ def roi_predicted(name: str, packed: Path, predictions: Path, out: Path, sheet: 
 def _predicted(name: str, data: Packed, path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run `predict {name}`")
-    with np.load(path) as held:
+    with reading(path, f"run `predict {name}` again"), np.load(path) as held:
         missing = [key for key in ("roi_masks", "meta") if key not in held]
         if missing:
             raise ValueError(
                 f"{path}: holds no {' and no '.join(missing)}; "
                 f"list '{name}' under roi.predicted and run `predict {name}`"
             )
-        bits, meta = held["roi_masks"], json.loads(str(held["meta"]))
+        bits, meta = held["roi_masks"], dict(json.loads(str(held["meta"])))
     wanted = (len(data.infection_masks), MASK_BYTES)
     if bits.shape != wanted or bits.dtype != np.uint8:
         raise ValueError(f"{path}: roi_masks are {bits.dtype} {bits.shape}, expected uint8 {wanted}; rerun `predict`")

@@ -16,6 +16,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from covidqu.config.params import Params
+from covidqu.errors import read_json
 from covidqu.files import replacing, sha256, write_text
 
 PROFILE, PROFILE_VERSION = "https://w3id.org/ro/wfrun/process", "0.6"
@@ -96,7 +97,7 @@ def describe(params: Params, results: Path, files: list[Path]) -> ROCrate:
 
 
 def _training(found: ROCrate, results: Path, run: str) -> ContextEntity:
-    card = json.loads((results / "runs" / run / "card.json").read_text())
+    card = read_json(results / "runs" / run / "card.json", f"run `train {run}` again")
     names = [f"weights/{run}.safetensors", *(f"runs/{run}/{name}" for name in ("card.json", "history.csv"))]
     start = f"weights/{card['config']['init']}.safetensors"
     settings = _value(found, f"#settings-{run}", "settings", json.dumps(card["config"], sort_keys=True))

@@ -11,9 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from covidqu.errors import reading
 from covidqu.files import replacing
 
 KEY = "covidqu"
+SCOPES = ("none", "encoder", "model")  # what the tensors are of: nothing, an encoder from the hub, a run
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -24,7 +26,10 @@ def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by name, and what the file says of itself."""
-    with safe_open(path, framework="pt") as file:
+    """Tensors by name, and what the file says of itself. ValueError for a file that is damaged."""
+    again = "delete it and run the step that makes it (`initial` or `train`)"
+    with reading(path, again), safe_open(path, framework="pt") as file:
         about = json.loads((file.metadata() or {}).get(KEY, '{"scope": "model"}'))
+        if about["scope"] not in SCOPES:
+            raise ValueError(f"scope {about['scope']!r}; valid: {', '.join(SCOPES)}")
         return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a dict

@@ -3,7 +3,6 @@
 Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -16,12 +15,14 @@ import pandas as pd
 from covidqu.config.data import PX
 from covidqu.config.params import Params
 from covidqu.data.index import IMAGES, INDEX
+from covidqu.errors import read_json, reading
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.provenance import entries, overlay_of
 
 Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
 VALIDATION = "validation.parquet"
+CARD = ("config", "epochs_run", "best_epoch")  # of a card, what tables cannot do without
 
 
 class Sources:
@@ -70,26 +71,26 @@ class Sources:
     @cached_property
     def audit(self) -> dict[str, Any] | None:
         """Facts found by the audit."""
-        path = self.data / "audit" / "audit.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return self._json(self.data / "audit" / "audit.json", "audit")
 
     @cached_property
     def architectures(self) -> dict[str, Any] | None:
         """Base run -> its network as configured, and as the paper has it: layers, shapes, parameters."""
-        path = self.results / "architectures.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return self._json(self.results / "architectures.json", "architectures")
 
     @cached_property
     def cost(self) -> dict[str, Any] | None:
         """What `cost` counted and measured: `versions`, and under `runs` base run -> its entry."""
-        path = self.results / "cost.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return self._json(self.results / "cost.json", "cost")
 
     @cached_property
     def image_shape(self) -> tuple[int, ...] | None:
         """(N, height, width) of the packed images, from the array's header."""
         path = self.data / "packed" / IMAGES
-        return np.load(path, mmap_mode="r").shape if path.is_file() else None
+        if not path.is_file():
+            return None
+        with reading(path, "run `pack` again"):
+            return np.load(path, mmap_mode="r").shape
 
     def why_no_subset(self, subset: str) -> str | None:
         """Why nothing can be said about a subset; None when its images are packed."""
@@ -146,11 +147,11 @@ class Sources:
         return self._scores(run)
 
     def _scores(self, run: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder(run) / "scores.parquet")
+        return self._table(self.folder(run) / "scores.parquet")
 
     def _baseline(self, name: str) -> pd.DataFrame:
         """One row per test image of a baseline; ask `why_no_baseline` first."""
-        return pd.read_parquet(self.results / "baselines" / name / "scores.parquet")
+        return self._table(self.results / "baselines" / name / "scores.parquet")
 
     def _validation(self, run: str) -> pd.DataFrame | None:
         """One row per Val image; None when `validate` was not run."""
@@ -158,7 +159,11 @@ class Sources:
 
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""
-        return json.loads((self.folder(run) / "card.json").read_text())
+        path = self.folder(run) / "card.json"
+        card = read_json(path, f"run `train {run}` again")
+        if missing := [key for key in CARD if key not in card]:
+            raise ValueError(f"{path}: lacks {', '.join(missing)}; run `train {run}` again")
+        return card
 
     def _explain(self, run: str) -> pd.DataFrame | None:
         """What the class head looks at, one row per test image; None when it was not asked."""
@@ -167,9 +172,22 @@ class Sources:
     def history(self, run: str) -> pd.DataFrame | None:
         """One row per epoch; None when the run was not trained."""
         path = self.folder(run) / "history.csv"
-        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if not path.is_file():
+            return None
+        with reading(path, f"run `train {run}` again"):
+            history = pd.read_csv(path)
+            history[["epoch", "val_loss"]].astype(float)
         return history if len(history) else None
 
     @staticmethod
     def _frame(path: Path) -> pd.DataFrame | None:
-        return pd.read_parquet(path) if path.is_file() else None
+        return Sources._table(path) if path.is_file() else None
+
+    @staticmethod
+    def _table(path: Path) -> pd.DataFrame:
+        with reading(path, "delete it and run the step that makes it"):
+            return pd.read_parquet(path)
+
+    @staticmethod
+    def _json(path: Path, step: str) -> dict[str, Any] | None:
+        return read_json(path, f"run `{step}` again") if path.is_file() else None
