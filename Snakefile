@@ -54,6 +54,13 @@ rule all:
         f"{R}/report/index.html",
 
 
+onstart:  # here, jobs run on this machine; on a cluster each job looks for its own device
+    if workflow.executor_plugin.name == "local":
+        chosen = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "train"}
+        if chosen:
+            shell(f"{sys.executable} -m covidqu ready {' '.join(sorted(chosen))}")
+
+
 onsuccess:
     if not OVERLAYS:  # DVC knows params.yaml only
         shell("{sys.executable} workflow/sync.py after-snakemake")

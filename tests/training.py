@@ -28,6 +28,7 @@ SMALL = {
         "accelerator": "cpu",
         "optimizer": {"lr": 1.0e-3},
     },
+    "systems": {"recon_mtl": {"image_px": 64}},
     "runs": {
         "unet-roi-lung": {"model": {"width": 4}},
         "unet-roi-infection": {"model": {"width": 4}},

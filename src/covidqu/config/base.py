@@ -26,9 +26,8 @@ class Strict(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, raw: Any) -> Any:
         for name, field in cls.model_fields.items() if isinstance(raw, dict) else ():
-            value, wanted = raw.get(name), types_in(field.annotation)
-            found = value if isinstance(value, list) else [value]
-            if any(isinstance(one, bool) for one in found) and wanted & {int, float} and bool not in wanted:
+            wanted = types_in(field.annotation)
+            if wanted <= {int, float, str, type(None)} and wanted & {int, float} and has_truth(raw.get(name)):
                 raise ValueError(f"{name}: a number is wanted, neither true nor false")
         return raw
 
@@ -38,6 +37,12 @@ def types_in(annotation: Any) -> set[type]:
     if isinstance(annotation, type) and not get_args(annotation):
         return {annotation}
     return {found for argument in get_args(annotation) for found in types_in(argument)}
+
+
+def has_truth(value: Any) -> bool:
+    """Whether true or false stands somewhere inside."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, bool) or any(map(has_truth, inner))
 
 
 def no_repeats(values: Any) -> Any:

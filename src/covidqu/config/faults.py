@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 
 LONGEST = 120  # characters of a value that are repeated in a message
+MOST = 10  # lines of a message
 PASSWORD = re.compile(r"(//)[^/\s'\"@]+@")
 
 Path = tuple[str, ...]
@@ -29,13 +30,14 @@ class Fault(NamedTuple):
 
 def explain(error: ValidationError, model: type[BaseModel], raw: Any = None) -> str:
     """One line per fault: the key's path (as pydantic has it without `raw`), what is wrong, what would be right."""
-    return "\n".join(map(str, faults(error, model, raw)))
+    return few([str(fault) for fault in faults(error, model, raw)])
 
 
-def faults(error: ValidationError, model: type[BaseModel], raw: Any) -> list[Fault]:
-    """All faults that pydantic found in `raw`, those of one key joined."""
+def faults(error: ValidationError, model: type[BaseModel], raw: Any, start: Path = ()) -> list[Fault]:
+    """All faults that pydantic found in `raw` or in what `start` leads to there, those of one key joined."""
     found: dict[tuple[Path, bool], list[str]] = {}
     for one in error.errors():
+        one["loc"] = (*start, *one["loc"])
         path, words, absent = typed(one["loc"], raw), one["msg"].removeprefix("Value error, "), one["type"] == "missing"
         if absent:
             path, words = (*typed(one["loc"][:-1], raw), str(one["loc"][-1])), "required key is missing"
@@ -84,6 +86,11 @@ def written(path: Path, levels: dict[str, Any], absent: bool) -> str:
 def depth(path: Path, raw: Any) -> int:
     """How many parts of the path lead through `raw`."""
     return len(typed(path, raw)) if not (path and isinstance(raw, dict) and path[0] not in raw) else 0
+
+
+def few(found: list[str]) -> str:
+    """Lines as one text: ten at most, then how many more there are."""
+    return "\n".join(found if len(found) <= MOST else [*found[: MOST - 1], f"and {len(found) - MOST + 1} more faults"])
 
 
 def lines(found: Iterable[tuple[str, str]]) -> list[str]:

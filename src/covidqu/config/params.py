@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from covidqu.config.base import Once, Strict
 from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
-from covidqu.config.faults import Fault, explain, faults, lines, written
+from covidqu.config.faults import Fault, explain, faults, few, lines, written
 from covidqu.config.machine import Machine
 from covidqu.config.models import Model, OfAnEncoder, encoder
 from covidqu.config.reading import merge, read
@@ -29,6 +29,13 @@ PATH = re.compile(r"[\w./+@=,:%][\w./+@=,:%-]*")  # what the shell takes as it i
 
 RANDOM, IMAGENET = "random", "imagenet-"  # initial weights: drawn by the run, or of an encoder
 SYSTEMS = [get_args(model.model_fields["system"].annotation)[0] for model in get_args(get_args(Model)[0])]
+
+
+SETTING = {  # setting of a run -> what is valid for it alone
+    name: TypeAdapter(Annotated[field.annotation, field], config=ConfigDict(allow_inf_nan=False))
+    for name, field in Run.model_fields.items()
+    if field.annotation is not Model
+}
 
 
 class Paths(Strict):
@@ -142,7 +149,7 @@ def trainings(params: Params, base: str) -> dict[str, Run]:
     """The trainings of one run; ValueError with the run's path for settings that do not fit."""
     diff, where = params.runs[base], f"runs.{base}"
     system = diff.get("system")
-    if system not in params.systems:
+    if not isinstance(system, str) or system not in params.systems:
         raise ValueError(f"{where}.system: {system!r} is not under `systems`; valid: {', '.join(params.systems)}")
     config = merge(merge(params.anchor, params.systems[system]), {k: v for k, v in diff.items() if k != "system"})
     if isinstance(config.setdefault("model", {}), dict):
@@ -213,7 +220,7 @@ def check(raw: dict[str, Any]) -> Params:
         except ValueError as error:
             found.append(str(error))
     if found or of_runs:
-        raise ValueError("\n".join([*lines(of_runs), *found]))
+        raise ValueError(few([*lines(of_runs), *found]))
     check_graph(params)
     return params
 
@@ -224,12 +231,25 @@ def _unknown(params: Params) -> list[str]:
     systems = [f"systems.{name}: no such network; valid: {', '.join(SYSTEMS)}" for name in params.systems
                if name not in SYSTEMS]  # fmt: skip
     levels = {"anchor": params.anchor} | {f"systems.{name}": diff for name, diff in params.systems.items()}
-    return systems + [
+    unknown = [
         f"{where}.{key}: unknown key; valid here: {', '.join(valid)}"
         for where, diff in levels.items()
         for key in diff
         if key not in valid and (key != "seeds" or where == "anchor")
     ]
+    return systems + unknown + [line for where, diff in levels.items() for line in _unfit(where, diff)]
+
+
+def _unfit(where: str, diff: dict[str, Any]) -> list[str]:
+    """Single values that no run can have, whether or not one has them; parts of a setting are seen in the runs."""
+    found = []
+    for key, value in diff.items():
+        if key in Run.model_fields and not isinstance(value, dict):
+            try:
+                SETTING[key].validate_python(value)
+            except ValidationError as error:
+                found += [f"{where}.{fault}" for fault in faults(error, Run, {key: value}, (key,))]
+    return found
 
 
 def load(files: list[Path]) -> Params:

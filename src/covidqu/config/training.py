@@ -15,7 +15,7 @@ CLASS_MAPS: dict[str, dict[str, int]] = {  # label -> class of the head; images 
 }
 
 
-Weight = Annotated[float, Field(gt=0, le=1e6)]
+Weight = Annotated[float, Field(ge=1e-9, le=1e6)]
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -146,7 +146,7 @@ Augmentation = Annotated[
 ]
 
 
-Rate = Annotated[float, Field(gt=0, le=10)]
+Rate = Annotated[float, Field(ge=1e-12, le=10)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
