@@ -6,6 +6,7 @@ for 20,000 and more.
 
 import io
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -95,7 +96,7 @@ def test_a_png_of_any_structure(header: tuple, more: list, cut: bool, edits: lis
     decoded(edited(data, edits))
 
 
-@cases(0.15)
+@cases(0.2)
 @given(edits=EDITS)
 def test_a_png_with_changed_bytes(edits: list) -> None:
     decoded(edited(next(iter(entries().values())), edits))
@@ -200,7 +201,7 @@ print("MB", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
 # ---- settings
 
 
-@cases(0.1)
+@cases(0.05)
 @given(edits=EDITS)
 def test_a_parameter_file_with_changed_bytes(tmp_path_factory: pytest.TempPathFactory, edits: list) -> None:
     file = tmp_path_factory.mktemp("case") / "params.yaml"
@@ -444,7 +445,7 @@ def test_a_folder_says_what_it_cannot_read(tmp_path: Path, monkeypatch: pytest.M
     (inner / ".png").write_bytes(b"x")
     (inner / "lost.png").symlink_to("nowhere")
     (inner / "round.png").symlink_to("round.png")
-    Path(bytes(inner / "x") + b"\xff.png").write_bytes(b"x")
+    Path(os.fsdecode(bytes(inner) + b"/x\xff.png")).write_bytes(b"x")
     (inner / "closed.png").write_bytes(b"x")
     monkeypatch.setattr("os.access", lambda path, _: Path(path).name != "closed.png")
     with pytest.raises(ValueError) as caught:

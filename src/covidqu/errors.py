@@ -134,7 +134,7 @@ def library(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its class where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = "".join(c if c.isprintable() else "?" for c in lines[0]) if lines else type(error).__name__
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 

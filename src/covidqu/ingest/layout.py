@@ -54,10 +54,10 @@ def contents(archive: Path, entries: Iterable[zipfile.ZipInfo]) -> list[Item]:
             faults.add("unsafe path (absolute or with ..); build the archive from relative paths", entry.filename)
         elif not entry.is_dir():
             _place(entry, found, faults)
-    items = [item for key, parts in sorted(found.items(), key=lambda kv: _order(kv[0])) for item in _item(key, parts)]
     for key, parts in found.items():
         _complete(key, parts, faults)
     faults.stop_if_any()
+    items = [item for key, parts in sorted(found.items(), key=lambda kv: _order(kv[0])) for item in _item(key, parts)]
     if not items:
         raise ValueError(
             f"{archive}: holds neither '{FOLDERS['lung']}' nor '{FOLDERS['infection']}' with images; "
