@@ -1,9 +1,12 @@
 """What this machine lacks, and what only a built network can tell, is said before the first job."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from parameters import text
 
 from covidqu.config.params import check, merge, read
 from covidqu.steps.ready import ready
@@ -41,3 +44,28 @@ def test_an_encoder_of_timm_that_does_not_fit_is_named() -> None:
     model = {"encoder": "tu-there_is_no_such_net"}
     with pytest.raises(ValueError, match=r"^runs.unetpp-b3: model: no network can be made of .*there_is_no_such_net"):
         ready(check(merge(raw, {"runs": {"unetpp-b3": {"init": "random", "model": model}}})), ["unetpp-b3"])
+
+
+def test_snakemake_asks_before_the_first_job(tmp_path: Path) -> None:
+    """Nothing is downloaded for a training that this machine cannot do."""
+    overlay = {
+        "paths": {"data": str(tmp_path / "data"), "results": str(tmp_path / "results")},
+        "download": {"source": "phantom"},
+        "runs": {"unet-roi-lung": {"accelerator": "cpu", "freeze": ["nose"]}},
+    }
+    (tmp_path / "over.yaml").write_text(text(overlay))
+    target = str(tmp_path / "results/weights/unet-roi-lung.safetensors")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "-c1",
+        "--nolock",
+        "--configfile",
+        str(tmp_path / "over.yaml"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode, done.stderr[-2000:]
+    assert "covidqu ready: runs.unet-roi-lung: freeze: the model has no part 'nose'" in done.stdout + done.stderr
+    assert not (tmp_path / "data").exists() and not (tmp_path / "results").exists()
