@@ -137,19 +137,29 @@ LAST = st.one_of(
         ),
         max_size=40,
     ),
+    whole=st.lists(
+        st.sampled_from(["a.png", "covid_2.PNG", "\u00e9.png", "a b.png", "1.2.png"]), max_size=3, unique=True
+    ),
     fields=st.tuples(st.integers(0, 2**32 - 1), st.sampled_from([0, 8, 9, 12, 14, 97]), st.sampled_from([0, 1, 0x800])),
 )
-def test_a_table_of_contents(names: list[str], fields: tuple[int, int, int]) -> None:
+def test_a_table_of_contents(names: list[str], whole: list[str], fields: tuple[int, int, int]) -> None:
+    sets = [
+        f"{TREE}/Val/COVID-19/{kind}/{last}" for last in whole for kind in ("images", "lung masks", "infection masks")
+    ]
+
     def infos() -> list[zipfile.ZipInfo]:
         found = [zipfile.ZipInfo(name) for name in names]
         for number, info in enumerate(found):
             if number % 3 == 0:
                 info.file_size, info.compress_type, info.flag_bits = fields
+        found += [zipfile.ZipInfo(name) for name in sets]
+        for info in found[len(names) :]:
+            info.flag_bits = 0x800
         return found
 
     items = right_or_refused("contents", lambda: contents(Path("a.zip"), infos()), "a.zip")
     for item in items or ():
-        assert {item.image, item.lung} <= set(names) and item.name and item.name.isprintable()
+        assert {item.image, item.lung} <= {*names, *sets} and item.name and item.name.isprintable()
 
 
 def bomb(method: int) -> bytes:
