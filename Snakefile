@@ -2,6 +2,8 @@
 #   snakemake --cores 8                                                the whole pipeline
 #   snakemake --cores 2 --configfile workflow/overlays/demo.yaml      synthetic phantoms, minutes
 #   snakemake --cores 8 --profile profiles/quiet                       without a block of lines per job
+from importlib.util import find_spec
+
 from snakemake.utils import min_version
 
 min_version("9.8")
@@ -52,6 +54,14 @@ rule all:
         f"{R}/comparison.csv",
         CARDS,
         f"{R}/report/index.html",
+
+
+# Jobs run on this machine (on a cluster each looks for its own device), in this environment (else it may lack torch).
+onstart:
+    if workflow.executor_plugin.name == "local" and all(map(find_spec, ("torch", "segmentation_models_pytorch"))):
+        chosen = sorted({job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "train"})
+        if chosen:
+            shell("{sys.executable:q} -m covidqu ready {chosen}")
 
 
 onsuccess:

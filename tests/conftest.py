@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from training import Workplace
 
 __all__ = ["chromium", "opened"]
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no test asks the package index
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
 

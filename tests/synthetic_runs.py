@@ -162,6 +162,8 @@ def write_data(data: Path, subsets: tuple[str, ...]) -> None:
                     infected = 6000 + 1000 * i if subset == "infection" and label == "COVID-19" else 0
                     rows.append((f"{subset}/{split}/{label}/{len(rows)}", subset, split, label, 15000, infected))
     index = pd.DataFrame(rows, columns=["id", "subset", "split", "label", "lung_px", "infection_px"])
+    index = index.astype({"lung_px": "int32", "infection_px": "int32"})
+    index = index.assign(name=index["id"].str.rsplit("/").str[-1], image_sha256="", masks_sha256="", phash="")
     (data / "packed").mkdir(parents=True)
     (data / "audit").mkdir()
     index.to_parquet(data / "packed" / "index.parquet")

@@ -30,6 +30,7 @@ COUNTS = {
 }
 SMALL = {
     "runs": {
+        "swin-dual-lung": {"image_px": 64, "model": {"width": 12}},
         "swin-dual-infection": {"image_px": 64, "model": {"width": 12}},
         "recon-mtl-t123": {"image_px": 64, "model": {"width": 8, "class_width": 8}},
     }

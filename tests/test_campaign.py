@@ -22,7 +22,7 @@ def overlay(tmp_path: Path) -> Path:
         "audit": {"expect_counts": "none"},
         "split": {"folds": 2},
         "anchor": {"image_px": 32, "precision": "32-true", "accelerator": "cpu", "threads": 1},
-        "systems": {"unet_roi": {"model": {"width": 4}, "batch": 2, "epochs": 1}},
+        "systems": {"unet_roi": {"model": {"width": 4}, "batch": 2, "epochs": 1}, "recon_mtl": {"image_px": 64}},
     }
     file = tmp_path / "tiny.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML, and has no aliases

@@ -42,12 +42,15 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         (change("audit.copies.inlier", 1), ["audit.copies.inlier", "unknown key", "inliers"]),
         (change("runs.unetpp-b3.epoch", 3), ["runs.unetpp-b3.epoch", "unknown key", "epochs"]),
-        (change("anchor.epochs", "many"), ["runs.unet-roi-lung.epochs", "integer", "'many'"]),
+        (change("anchor.epochs", "many"), ["anchor.epochs", "integer", "'many'"]),
         (change("anchor.epoch", 3), ["anchor.epoch: unknown key", "epochs"]),
         (change("systems.unet_roi.epoch", 3), ["systems.unet_roi.epoch: unknown key", "epochs"]),
         (change("anchor.seeds", [3]), ["anchor.seeds: unknown key"]),
         (change("download.kaggle.sha256", "abc"), ["download.kaggle.sha256"]),
-        (change("systems.unet_roi.model.widht", 3), ["runs.unet-roi-lung.model", "widht", "width"]),
+        (
+            change("systems.unet_roi.model.widht", 3),
+            ["systems.unet_roi.model.widht: unknown key", "width", "(in runs unet-roi-lung, "],
+        ),
         (change("runs.unet-roi-lung.loss.lung.0.wight", 3), ["runs.unet-roi-lung.loss.lung.0", "wight", "smooth"]),
         (change("runs.unet-roi-lung.system", "resnet"), ["runs.unet-roi-lung.system: 'resnet'", "unet_roi"]),
         (change("runs.unet-roi-lung.seed", 3), ["runs.unet-roi-lung.seed: write seeds: [3]"]),

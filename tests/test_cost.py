@@ -72,7 +72,7 @@ def few() -> Params:
 def small_runs(**widths: int) -> Params:
     """Four small runs, one of which is evaluated only; `reference` mirrors its images."""
     runs: dict[str, Any] = dict.fromkeys(settings().runs)
-    runs |= {name: {"model": {"width": widths.get(name, 4)}} for name in KEPT[:3]}
+    runs |= {name: {"init": "random", "model": {"width": widths.get(name, 4)}} for name in KEPT[:3]}
     model = {"encoder": "tu-mobilenetv4_conv_small", "decoder_channels": [8, 8, 8, 8, 8]}
     runs["reference"] = {"init": "random", "model": model}
     anchor = {"image_px": 32, "batch": 2, "threads": 1, "precision": "32-true", "accelerator": "cpu"}

@@ -14,7 +14,13 @@ from covidqu.steps.architectures import describe
 from covidqu.steps.listing import listing
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = {"runs": {"unet-roi-lung": {"model": {"width": 8}}, "swin-dual-lung": {"image_px": 64}}}
+SMALL = {
+    "runs": {
+        "unet-roi-lung": {"model": {"width": 8}},
+        "unet-roi-infection": {"init": "random"},
+        "swin-dual-lung": {"image_px": 64},
+    }
+}
 STATE = 99  # where the last column starts
 COUNT = {"parameters": 4321, "paper": {"parameters": 87654}}
 

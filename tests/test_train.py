@@ -210,14 +210,24 @@ def test_pos_weight_is_the_ratio_of_the_training_pixels(workplace: Callable[...,
     assert card["pos_weight"]["infection"] == pytest.approx((1 - share) / share)
 
 
+def put(place: Workplace, name: str, part: str, **values: Any) -> None:
+    """Settings of a run that `check` would refuse."""
+    run = place.params.run(name)
+    place.params.resolved[name] = run.model_copy(update={part: getattr(run, part).model_copy(update=values)})
+
+
 def test_bad_input_is_refused_before_anything_is_written(workplace: Callable[..., Workplace]) -> None:
-    place = workplace(runs={"unet-roi-infection": {"model": {"width": 8}}})
+    with pytest.raises(ValueError, match="'unet-roi-lung' has another network: width 4 there, 8 here"):
+        workplace(runs={"unet-roi-infection": {"model": {"width": 8}}})
+    place = workplace()
     place.train("unet-roi-lung")
+    put(place, "unet-roi-infection", "model", width=8)
     with pytest.raises(ValueError, match="tensors do not fit"):
         place.train("unet-roi-infection")
     assert not place.out("unet-roi-infection").exists()
     with pytest.raises(ValueError, match="not finite"):
-        workplace(anchor={"optimizer": {"lr": 1e30}}).train("unet-roi-lung")
+        put(place, "unet-roi-lung", "optimizer", lr=1e30)
+        place.train("unet-roi-lung")
     with pytest.raises(ValueError, match="cannot be shared by 3 devices"):
         workplace(anchor={"devices": 3}).train("unet-roi-lung")
     if not torch.cuda.is_available():

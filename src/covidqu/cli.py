@@ -1,6 +1,7 @@
 """The command line: one subcommand per step; paths are arguments, all other settings come from the parameter files."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows th
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
     "Look": (c.systems, c.params),
-    "Check": (c.check, c.verify, c.claim),
+    "Check": (c.check, c.verify, c.ready, c.claim),
 }
 Parsed = tuple[str, Callable[[], object]]
 Files = Annotated[
@@ -67,7 +68,10 @@ for group, functions in GROUPS.items():
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one step. Faults of input end with one clear message and status 2; `check` has 1 and 3 of its own."""
+    """Run one step. Whatever goes wrong ends with one clear message (`errors`), and COVIDQU_DEBUG=1 adds the traceback.
+
+    Status: 2 for faults of input, 70 for those of this program, 130 after Ctrl-C; `check` has 1 and 3 of its own.
+    """
     words, name = sys.argv[1:] if arguments is None else arguments, ""
     try:
         parsed = get_command(app).main(words or ["--help"], prog_name="covidqu", standalone_mode=False)
@@ -80,11 +84,24 @@ def main(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         print(f"{context.command_path if context else 'covidqu'}: {error.format_message()}", file=sys.stderr)
         return 2
-    except Damaged as error:
-        aside = set_aside(error.path)
-        print(f"covidqu {name}: {error}; it is {aside.name} now. Run again: it is made anew", file=sys.stderr)
-        return 2
-    except (ValueError, OSError) as error:
-        print(f"covidqu {name}: {error}", file=sys.stderr)
-        return 2
+    except BrokenPipeError:  # what reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return ended(name, error)
     return result if isinstance(result, int) else 0
+
+
+def ended(name: str, error: BaseException) -> int:
+    """Say why a step has ended; its exit status."""
+    from covidqu.errors import told
+
+    if os.environ.get("COVIDQU_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    message, status = ("interrupted", 130) if isinstance(error, KeyboardInterrupt) else told(error)
+    if isinstance(error, Damaged):
+        message += f"; it is {set_aside(error.path).name} now. Run again: an engine makes it anew"
+    print(f"covidqu {name}: {message}", file=sys.stderr)
+    return status

@@ -323,6 +323,13 @@ def verify(
     return step(s.params, *places, aside)
 
 
+def ready(s: Settings, names: Names = None) -> object:
+    """Whether this machine can train all runs, or those named: devices, precision, networks."""
+    from covidqu.steps.ready import ready as step
+
+    return step(s.params, names or [])
+
+
 def claim(s: Settings, out: Out) -> object:
     """The CLAIM checklist for this repository."""
     from covidqu.standards.checklist import claim as step

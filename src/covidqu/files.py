@@ -13,10 +13,10 @@ from covidqu.locks import only_writer
 
 
 class Damaged(ValueError):
-    """A file that is not as it was written: `path`; the message says what is wrong."""
+    """A file that is not as it was written: `path`; the message says what is wrong, and the `remedy`."""
 
-    def __init__(self, path: Path, why: object) -> None:
-        super().__init__(f"{path}: damaged ({why})")
+    def __init__(self, path: Path, why: object, remedy: str = "") -> None:
+        super().__init__(f"{path}: damaged ({why})" + (f"; {remedy}" if remedy else ""))
         self.path = path
 
 

@@ -4,8 +4,6 @@ Parquet pages carry checksums; zip files (.npz) have them anyway.
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,49 +14,57 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from covidqu.errors import fault, first_line
 from covidqu.files import Damaged, replacing
-
-# what readers of other people's formats raise on bytes that are not theirs; a missing file stays an OSError
-FAULTS = (ValueError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-FAULTS += (pa.ArrowException, OverflowError, SyntaxError)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[None]:
-    """Turn what a reader raises on damaged bytes of `path` into `Damaged`."""
+def reading(path: Path, remedy: str = "") -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of the file `path`: `Damaged`, with its name, the fault and `remedy`.
+
+    A file that is not there, or that the disk does not give, stays an OSError; what names the file already passes.
+    """
     try:
         yield
-    except Damaged:
-        raise
-    except FAULTS as error:
-        raise Damaged(path, " ".join(str(error).split())[:200] or type(error).__name__) from None
-    except OSError as error:
-        if error.errno is not None or not path.is_file():
+    except MemoryError as error:
+        raise ValueError(f"{path}: does not fit into memory ({first_line(error)}); {remedy}") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        raise Damaged(path, " ".join(str(error).split())[:200]) from None  # Arrow's: no fault of the disk
+        if isinstance(error, OSError) and (error.errno is not None or not path.is_file()):
+            raise
+        raise Damaged(path, fault(error), remedy) from error
 
 
-def read_array(path: Path) -> np.ndarray:
+def read_array(path: Path, remedy: str = "") -> np.ndarray:
     """An .npy file, mapped into memory."""
-    with whole(path):
+    with reading(path, remedy):
         return np.load(path, mmap_mode="r")
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds."""
-    with whole(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
+    """The object in a JSON file; ValueError for any other content."""
+    with reading(path, remedy):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise TypeError(f"holds {type(found).__name__}, an object is wanted")
+        return found
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """A table whose pages are those that were written."""
-    return read_table(path).to_pandas()
+def read_parquet(path: Path, remedy: str = "", columns: list[str] | None = None) -> pd.DataFrame:
+    """A table, or some of its columns, whose pages are those that were written."""
+    table = read_table(path, remedy, columns)
+    with reading(path, remedy):
+        return table.to_pandas()
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, remedy: str = "", columns: list[str] | None = None) -> pa.Table:
     """As `read_parquet`, with the metadata of its schema."""
-    with whole(path):
-        return pq.read_table(path, page_checksum_verification=True)
+    with reading(path, remedy):
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        if lost := set(columns or ()) - set(table.column_names):
+            raise KeyError(", ".join(sorted(lost)))
+        return table
 
 
 def write_table(path: Path, table: pa.Table) -> None:

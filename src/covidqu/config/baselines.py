@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from covidqu.config.base import Strict
+from covidqu.config.base import Once, Strict
 from covidqu.config.data import PX
 
 SUBSET, SPLIT = "infection", "official"
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Side = Annotated[int, Field(ge=32, le=512)]
-Inverse = Annotated[float, Field(gt=0)]
+Sides = Annotated[list[Annotated[int, Field(ge=32, le=512)]], Once]
+Inverse = Annotated[float, Field(ge=1e-9, le=1e9)]
 
 
 class Trivial(Strict):
@@ -23,7 +23,7 @@ class Trivial(Strict):
 
     gives: ClassVar[str] = "infection"
     kind: Literal["empty", "lungs"]
-    also_px: list[Side]
+    also_px: Sides
 
 
 class MeanMap(Strict):
@@ -31,22 +31,22 @@ class MeanMap(Strict):
 
     gives: ClassVar[str] = "infection"
     kind: Literal["mean_map"]
-    thresholds: list[Share] = Field(min_length=1)
-    also_px: list[Side]
+    thresholds: Annotated[list[Share], Once] = Field(min_length=1, max_length=1000)
+    also_px: Sides
 
 
 class Shortcut(Strict):
     """Logistic regression on what a classifier should not need; `c`: inverse penalties, of which Val chooses."""
 
     gives: ClassVar[str] = "class"
-    c: list[Inverse] = Field(min_length=1)
+    c: Annotated[list[Inverse], Once] = Field(min_length=1, max_length=100)
 
 
 class Picture(Shortcut):
     """`picture_px`: side of the averaged image; `border`: its outermost pixels; `lungs_blanked`: lungs set to 0."""
 
     kind: Literal["border", "thumbnail", "lungs_blanked"]
-    picture_px: int = Field(ge=2)
+    picture_px: int = Field(ge=2, le=64)
 
     @field_validator("picture_px")
     @classmethod

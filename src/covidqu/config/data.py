@@ -1,10 +1,11 @@
 """Settings of the data steps: download, audit, split. Enters: parts of `params.yaml`; leaves: frozen models."""
 
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from covidqu.config.base import Strict
+from covidqu.config.base import Once, Seed, Strict
 
 SUBSETS = ("infection", "lung")
 SPLITS = ("Train", "Val", "Test")
@@ -15,14 +16,24 @@ PX = 256  # side of every image of COVID-QU-Ex
 class Kaggle(Strict):
     """The pinned release of the data set on Kaggle."""
 
-    dataset: str
-    version: int
+    dataset: str = Field(pattern=r"^[\w-]+/[\w.-]+$")
+    version: int = Field(gt=0)
     base_url: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     files: int = Field(gt=0)
     unpacked_bytes: int = Field(gt=0)
-    retries: int = Field(ge=0, default=5)
-    timeout_s: float = Field(gt=0, default=60)
+    retries: int = Field(ge=0, le=1000, default=5)
+    timeout_s: float = Field(gt=0, le=86_400, default=60)
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("holds a user or a password, and settings are printed; requests reads them from ~/.netrc")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://www.kaggle.com")
+        return value
 
 
 class Local(Strict):
@@ -31,12 +42,23 @@ class Local(Strict):
     path: str | None = None
 
 
+Images = Annotated[int, Field(ge=1, le=100_000)]
+Amounts = dict[Literal["Train", "Val", "Test"], tuple[Images, Images, Images]]
+
+
 class Phantom(Strict):
     """The synthetic data set: images per class for each split (COVID-19, Non-COVID, Normal), for each subset."""
 
-    seed: int
-    lung: dict[Literal["Train", "Val", "Test"], tuple[int, int, int]]
-    infection: dict[Literal["Train", "Val", "Test"], tuple[int, int, int]]
+    seed: Seed
+    lung: Amounts
+    infection: Amounts
+
+    @field_validator("lung", "infection")
+    @classmethod
+    def _all_splits(cls, value: Amounts) -> Amounts:
+        if missing := [split for split in SPLITS if split not in value]:
+            raise ValueError(f"{missing[0]} is missing; every run needs Train, Val and Test")
+        return value
 
 
 class Download(Strict):
@@ -55,9 +77,9 @@ Fault = Literal["counts", "exact_duplicates", "near_duplicates", "label_conflict
 class Copies(Strict):
     """When two images are taken for copies of one radiograph."""
 
-    nearest: int = Field(ge=1)  # candidates per image and search: as it is, cropped, mirrored
+    nearest: int = Field(ge=1, le=100)  # candidates per image and search: as it is, cropped, mirrored
     candidate_correlation: float = Field(ge=-1, lt=1)  # of thumbnails without coarse shading
-    inliers: int = Field(ge=4)  # matched features that one affine map explains
+    inliers: int = Field(ge=4, le=400)  # matched features that one affine map explains
     aligned_correlation: float = Field(ge=-1, lt=1)  # median over 32 x 32 tiles after this map
 
 
@@ -66,14 +88,14 @@ class Audit(Strict):
 
     copies: Copies
     expect_counts: Literal["papers", "none"]
-    stop_on: list[Fault]
+    stop_on: Annotated[list[Fault], Once]
 
 
 class Split(Strict):
     """Grouped k-fold beside the official and the deduplicated split."""
 
-    folds: int = Field(ge=2)
-    seed: int
+    folds: int = Field(ge=2, le=100)
+    seed: Seed
 
 
 class Roi(Strict):

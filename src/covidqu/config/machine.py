@@ -13,5 +13,5 @@ class Machine(Strict):
     `logger`: where a training can be watched while it runs, beside its history; null: nowhere else.
     """
 
-    workers: int | None = Field(ge=0, default=None)
+    workers: int | None = Field(ge=0, le=256, default=None)
     logger: Literal["tensorboard"] | None = None

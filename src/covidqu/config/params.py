@@ -7,22 +7,35 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Once, Strict
 from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
+from covidqu.config.faults import Fault, explain, faults, few, lines, written
 from covidqu.config.machine import Machine
+from covidqu.config.models import Model, OfAnEncoder, encoder
 from covidqu.config.reading import merge, read
 from covidqu.config.training import Run
 
 __all__ = ["Params", "canonical", "check", "load", "merge", "pick", "read"]
 
-NAME = re.compile(r"\w[\w-]*")  # a word to the shell, a folder, a part of a dotted key: no blank, slash or dot
+NAME = re.compile(r"\w[\w-]{0,99}")  # a word to the shell, a folder, a part of a dotted key: no blank, slash or dot
 PATH = re.compile(r"[\w./+@=,:%][\w./+@=,:%-]*")  # what the shell takes as it is
+
+
+RANDOM, IMAGENET = "random", "imagenet-"  # initial weights: drawn by the run, or of an encoder
+SYSTEMS = [get_args(model.model_fields["system"].annotation)[0] for model in get_args(get_args(Model)[0])]
+
+
+SETTING = {  # setting of a run -> what is valid for it alone
+    name: TypeAdapter(Annotated[field.annotation, field], config=ConfigDict(allow_inf_nan=False))
+    for name, field in Run.model_fields.items()
+    if field.annotation is not Model
+}
 
 
 class Paths(Strict):
@@ -53,12 +66,12 @@ class Params(Strict):
     audit: Audit
     split: Split
     roi: Roi
-    initial: list[str]
+    initial: Annotated[list[str], Once]
     anchor: dict[str, Any]
     systems: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]] = Field(min_length=1)
     ablations: dict[str, tuple[str, str]]
-    explain: list[str]
+    explain: Annotated[list[str], Once]
     baselines: dict[str, Baseline]
     evaluate: Evaluate
     report: Report
@@ -78,6 +91,10 @@ class Params(Strict):
         for name in value:
             if not NAME.fullmatch(name.replace(".", "_")) or name.startswith("."):
                 raise ValueError(f"'{name}' is no name; use letters, digits, _, and - or . (not first)")
+            if name != RANDOM and not name.startswith(IMAGENET):
+                raise ValueError(f"'{name}' is not known; valid: {RANDOM}, {IMAGENET}ENCODER")
+            if name != RANDOM:
+                encoder(name.removeprefix(IMAGENET))
         return value
 
     @cached_property
@@ -132,10 +149,11 @@ def trainings(params: Params, base: str) -> dict[str, Run]:
     """The trainings of one run; ValueError with the run's path for settings that do not fit."""
     diff, where = params.runs[base], f"runs.{base}"
     system = diff.get("system")
-    if system not in params.systems:
+    if not isinstance(system, str) or system not in params.systems:
         raise ValueError(f"{where}.system: {system!r} is not under `systems`; valid: {', '.join(params.systems)}")
     config = merge(merge(params.anchor, params.systems[system]), {k: v for k, v in diff.items() if k != "system"})
-    config["model"] = {"system": system} | (config.get("model") or {})
+    if isinstance(config.setdefault("model", {}), dict):
+        config["model"] = {"system": system} | config["model"]
     if isinstance(config.get("loss"), dict):
         config["loss"] = {task: terms for task, terms in config["loss"].items() if terms is not None}
     for level, part in ((f"systems.{system}", params.systems[system]), (where, diff)):
@@ -143,12 +161,45 @@ def trainings(params: Params, base: str) -> dict[str, Run]:
             raise ValueError(f"{level}.seed: write seeds: [{part['seed']}] (the first of the list trains RUN itself)")
     seeds = config.pop("seeds", [config.get("seed")])
     if not isinstance(seeds, list) or not seeds or len(set(map(repr, seeds))) != len(seeds):
-        raise ValueError(f"{where}.seeds: {seeds!r} is no list of different numbers")
-    try:
-        runs = [Run.model_validate(config | {"seed": seed}) for seed in seeds]
-    except ValidationError as error:
-        raise ValueError(_prefix(where, explain(error, Run))) from None
+        raise ValueError(
+            f"{written(('seeds',), levels_of(params, base), False)}.seeds: {seeds!r} is no list of different numbers"
+        )
+    runs = []
+    for seed in seeds:
+        try:
+            runs.append(Run.model_validate(config | {"seed": seed}))
+        except ValidationError as error:
+            found, levels = faults(error, Run, config | {"seed": seed}), levels_of(params, base)
+            raise Unfit([placed(fault, levels) for fault in found]) from None
     return {base if place == 0 else f"{base}-seed{run.seed}": run for place, run in enumerate(runs)}
+
+
+def levels_of(params: Params, base: str) -> dict[str, dict[str, Any]]:
+    """Where the settings of a run are written, the later ones on top."""
+    diff = params.runs[base]
+    return {"anchor": params.anchor, f"systems.{diff['system']}": params.systems[diff["system"]], f"runs.{base}": diff}
+
+
+def key(params: Params, name: str, setting: str) -> str:
+    """The key that gives a training this setting, as it was typed."""
+    return f"{written((setting,), levels_of(params, params.base(name)), True)}.{setting}"
+
+
+class Unfit(ValueError):
+    """Settings of a run that do not fit, one line per fault, each with the key that was typed."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def placed(fault: Fault, levels: dict[str, Any]) -> str:
+    """The fault with the level that its key was typed in."""
+    if fault.path[:1] == ("seed",) and (level := written(("seeds",), levels, False)) != next(iter(levels)):
+        fault = fault._replace(path=("seeds", *fault.path[1:]))
+    else:
+        level = written(fault.path, levels, fault.absent)
+    return f"{level}.{fault}"
 
 
 def check(raw: dict[str, Any]) -> Params:
@@ -156,32 +207,49 @@ def check(raw: dict[str, Any]) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(explain(error, Params)) from None
-    faults, seen = _unknown(params), {}
-    for base in params.runs if not faults else ():
+        raise ValueError(explain(error, Params, raw)) from None
+    found, of_runs, seen = _unknown(params), [], {}
+    for base in params.runs if not found else ():
         try:
             for name in trainings(params, base):
                 if name in seen:
-                    faults.append(f"runs.{base}: '{name}' is a training of run {seen[name]} as well; rename one")
+                    found.append(f"runs.{base}: '{name}' is a training of run {seen[name]} as well; rename one")
                 seen[name] = base
+        except Unfit as error:
+            of_runs += [(line, base) for line in error.lines]
         except ValueError as error:
-            faults.append(str(error))
-    if faults:
-        raise ValueError("\n".join(faults))
+            found.append(str(error))
+    if found or of_runs:
+        raise ValueError(few([*lines(of_runs), *found]))
     check_graph(params)
     return params
 
 
 def _unknown(params: Params) -> list[str]:
-    """Keys of the anchor and of systems that no run has: said here once, not once per run."""
+    """Networks that do not exist; keys of the anchor and of systems that no run has: once, not once per run."""
     valid = sorted(Run.model_fields)
+    systems = [f"systems.{name}: no such network; valid: {', '.join(SYSTEMS)}" for name in params.systems
+               if name not in SYSTEMS]  # fmt: skip
     levels = {"anchor": params.anchor} | {f"systems.{name}": diff for name, diff in params.systems.items()}
-    return [
+    unknown = [
         f"{where}.{key}: unknown key; valid here: {', '.join(valid)}"
         for where, diff in levels.items()
         for key in diff
         if key not in valid and (key != "seeds" or where == "anchor")
     ]
+    return systems + unknown + [line for where, diff in levels.items() for line in _unfit(where, diff)]
+
+
+def _unfit(where: str, diff: dict[str, Any]) -> list[str]:
+    """Single values that no run can have, whether or not one has them; parts of a setting are seen in the runs."""
+    found = []
+    for key, value in diff.items():
+        if key in Run.model_fields and not isinstance(value, dict):
+            try:
+                SETTING[key].validate_python(value)
+            except ValidationError as error:
+                found += [f"{where}.{fault}" for fault in faults(error, Run, {key: value}, (key,))]
+    return found
 
 
 def load(files: list[Path]) -> Params:
@@ -200,15 +268,35 @@ def check_graph(params: Params) -> None:
             raise ValueError(f"runs.{name}: this name is taken by initial weights or an ROI source")
         if run.init not in runs and run.init not in params.initial:
             valid = ", ".join([*params.initial, *runs])
-            raise ValueError(f"runs.{name}.init: '{run.init}' is neither initial weights nor a run; valid: {valid}")
+            where = key(params, name, "init")
+            raise ValueError(f"{where}: '{run.init}' is neither initial weights nor a run; valid: {valid}")
         if run.roi not in sources:
-            raise ValueError(f"runs.{name}.roi: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
+            where = key(params, name, "roi")
+            raise ValueError(f"{where}: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
         if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
-            raise ValueError(f"runs.{name}.subset: 'lung' has no infection masks and no ROI; set it to infection")
+            where = key(params, name, "subset")
+            raise ValueError(f"{where}: 'lung' has no infection masks and no ROI; set it to infection")
+        _check_init(key(params, name, "init"), run, runs)
     _check_names(params)
     _check_sides(params)
     for name in runs:
         _follow(name, runs, params.roi.predicted, ())
+
+
+def _check_init(where: str, run: Run, runs: dict[str, Run]) -> None:
+    """The weights that a run starts from must be of its own network."""
+    where += f": '{run.init}'"
+    if run.init in runs:
+        parent = runs[run.init]
+        own, given = (one.model.weights(one.tasks, one.image_px) for one in (run, parent))
+        if other := [key for key in own.keys() | given.keys() if own.get(key) != given.get(key)]:
+            values = ", ".join(f"{key} {given.get(key)} there, {own.get(key)} here" for key in sorted(other))
+            raise ValueError(f"{where} has another network: {values}; make them equal, or start elsewhere")
+    elif run.init != RANDOM:
+        if not isinstance(run.model, OfAnEncoder):
+            raise ValueError(f"{where}: {run.model.system} has no encoder of that kind; set init: {RANDOM}")
+        if run.init != f"{IMAGENET}{run.model.encoder}":
+            raise ValueError(f"{where} is not of this run's encoder, {run.model.encoder}; name the weights of that one")
 
 
 def _check_names(params: Params) -> None:
@@ -258,7 +346,3 @@ def pick(raw: dict[str, Any], *keys: str) -> str:
         return node
 
     return canonical({key: get(key) for key in keys})
-
-
-def _prefix(path: str, lines: str) -> str:
-    return "\n".join(f"{path}.{line}" for line in lines.splitlines())

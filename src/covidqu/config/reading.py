@@ -9,6 +9,12 @@ from typing import Any
 import yaml
 from yaml.events import AliasEvent
 
+MOST_BYTES = 1 << 20
+
+
+class Refused(ValueError):
+    """What YAML allows and a parameter file does not; the message names file and line."""
+
 
 class Loader(yaml.SafeLoader):
     """The safe loader, which refuses what would be lost or shared without a word."""
@@ -16,7 +22,7 @@ class Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(AliasEvent):
             mark = self.peek_event().start_mark
-            raise ValueError(
+            raise Refused(
                 f"{self.name}, line {mark.line + 1}: a YAML alias; write the settings out, or put them under `systems` "
                 "(`dvc exp run -S` writes through aliases: other runs would change, too)"
             )
@@ -24,15 +30,17 @@ class Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep)  # which refuses it
         for key_node, _ in node.value:
             line = key_node.start_mark.line + 1
             if key_node.tag == "tag:yaml.org,2002:merge":
-                raise ValueError(f"{self.name}, line {line}: a YAML merge key; put what runs share under `systems`")
+                raise Refused(f"{self.name}, line {line}: a YAML merge key; put what runs share under `systems`")
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | None):
+                raise Refused(f"{self.name}, line {line}: a key that is no word; write it in quotes")
             if key in lines:
-                raise ValueError(
-                    f"{self.name}: the key '{key}' stands in line {lines[key]} and in line {line}; join them"
-                )
+                raise Refused(f"{self.name}: the key '{key}' stands in line {lines[key]} and in line {line}; join them")
             lines[key] = line
         return super().construct_mapping(node, deep)
 
@@ -52,11 +60,25 @@ def content(file: Path) -> dict[str, Any]:
     """The mapping that one file holds."""
     if not file.is_file():
         raise ValueError(f"{file}: no such parameter file; name one with --params or COVIDQU_PARAMS")
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{file}: larger than {MOST_BYTES} bytes; that is no parameter file")
     try:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ValueError(f"{file}: nested too deeply; a few levels are enough") from None
+    except (yaml.YAMLError, UnicodeError) as error:
         raise ValueError(f"{file}: not valid YAML: {error}") from None
+    except Refused:
+        raise
+    except (
+        ValueError,
+        OverflowError,
+        TypeError,
+        AttributeError,
+        LookupError,
+    ) as error:  # a date or number that is none
+        raise ValueError(f"{file}: a value that YAML cannot read ({error}); write it in quotes") from None
     if not isinstance(found, dict):
         raise ValueError(f"{file}: holds {type(found).__name__}, a mapping of settings is wanted")
     return found
@@ -67,8 +89,13 @@ def kept(raw: dict[str, Any]) -> dict[str, Any]:
     runs, pairs = raw.get("runs"), raw.get("ablations")
     if not isinstance(runs, dict) or not isinstance(pairs, dict | None):
         return raw  # refused by `check`, with its path
-    left_out = {name for name, run in runs.items() if run is None}
-    pairs = {part: pair for part, pair in (pairs or {}).items() if pair is not None and not left_out.intersection(pair)}
+    left_out = [name for name, run in runs.items() if run is None]
+    named = {part: pair if isinstance(pair, list) else [] for part, pair in (pairs or {}).items()}
+    pairs = {
+        part: pair
+        for part, pair in (pairs or {}).items()
+        if pair is not None and not any(name in named[part] for name in left_out)
+    }
     return raw | {"runs": {k: v for k, v in runs.items() if v is not None}, "ablations": pairs}
 
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from covidqu.config.base import Strict
-from covidqu.config.models import Model, Task
+from covidqu.config.base import Once, Seed, Strict
+from covidqu.config.models import Model, ReconMtl, Task
 
 Label = Literal["Normal", "Non-COVID", "COVID-19"]
 CLASS_MAPS: dict[str, dict[str, int]] = {  # label -> class of the head; images with another label are not trained on
@@ -15,6 +15,10 @@ CLASS_MAPS: dict[str, dict[str, int]] = {  # label -> class of the head; images 
 }
 
 
+Weight = Annotated[float, Field(ge=1e-9, le=1e6)]
+Chance = Annotated[float, Field(ge=0, le=1)]
+
+
 class Bce(Strict):
     """Binary cross-entropy, mean over pixels; `pos_weight: train` = background / foreground pixels of Train.
 
@@ -22,8 +26,8 @@ class Bce(Strict):
     """
 
     kind: Literal["bce"]
-    weight: float = Field(gt=0)
-    pos_weight: float | Literal["train"] = 1.0
+    weight: Weight
+    pos_weight: Weight | Literal["train"] = 1.0
     only: Label | None = None
 
 
@@ -34,8 +38,8 @@ class Dice(Strict):
     """
 
     kind: Literal["dice"]
-    weight: float = Field(gt=0)
-    smooth: float = Field(ge=0)
+    weight: Weight
+    smooth: float = Field(ge=0, le=1e6)
     only: Label | None = None
 
 
@@ -43,17 +47,18 @@ class CrossEntropy(Strict):
     """Of class logits: softmax over several, sigmoid of a single one; mean over images."""
 
     kind: Literal["cross_entropy"]
-    weight: float = Field(gt=0)
+    weight: Weight
 
 
 class Mse(Strict):
     """Mean squared error of the reconstruction, in units of the network's input."""
 
     kind: Literal["mse"]
-    weight: float = Field(gt=0)
+    weight: Weight
 
 
 LossTerm = Annotated[Bce | Dice | CrossEntropy | Mse, Field(discriminator="kind")]
+Terms = Annotated[list[LossTerm], Field(min_length=1, max_length=8)]
 TERMS = {"lung": (Bce, Dice), "infection": (Bce, Dice), "class": (CrossEntropy,), "reconstruction": (Mse,)}
 
 
@@ -68,7 +73,7 @@ class Opening(Strict):
     """Morphological opening with an ellipse of `px` x `px` pixels."""
 
     kind: Literal["opening"]
-    px: int = Field(ge=3)
+    px: int = Field(ge=3, le=31)
 
 
 Filter = Annotated[Median | Opening, Field(discriminator="kind")]
@@ -76,7 +81,7 @@ Filter = Annotated[Median | Opening, Field(discriminator="kind")]
 
 class HorizontalFlip(Strict):
     kind: Literal["horizontal_flip"]
-    p: float = Field(ge=0, le=1)
+    p: Chance
 
 
 class Affine(Strict):
@@ -87,28 +92,35 @@ class Affine(Strict):
     scale: float = Field(ge=0, lt=1)
     rotate_deg: float = Field(ge=0, le=180)
     shear_deg: float = Field(ge=0, lt=90, default=0.0)
-    p: float = Field(ge=0, le=1)
+    p: Chance
 
 
 class Rotate90(Strict):
     """By 90 or 270 degrees, one as likely as the other."""
 
     kind: Literal["rotate90"]
-    p: float = Field(ge=0, le=1)
+    p: Chance
 
 
 class BrightnessContrast(Strict):
     kind: Literal["brightness_contrast"]
     limit: float = Field(ge=0, le=1)
-    p: float = Field(ge=0, le=1)
+    p: Chance
 
 
 class GaussNoise(Strict):
     """Additive noise; standard deviation drawn from the range, as a fraction of full scale (255)."""
 
     kind: Literal["gauss_noise"]
-    std_range: tuple[float, float]
-    p: float = Field(ge=0, le=1)
+    std_range: tuple[Chance, Chance]
+    p: Chance
+
+    @field_validator("std_range")
+    @classmethod
+    def _rises(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the lower end comes first")
+        return value
 
 
 class Gamma(Strict):
@@ -116,16 +128,16 @@ class Gamma(Strict):
 
     kind: Literal["gamma"]
     limit: float = Field(gt=0, lt=1)
-    p: float = Field(ge=0, le=1)
+    p: Chance
 
 
 class Elastic(Strict):
     """Smooth random displacements: white noise blurred by `sigma`, times `alpha`; both as fractions of the side."""
 
     kind: Literal["elastic"]
-    alpha: float = Field(gt=0)
-    sigma: float = Field(gt=0)
-    p: float = Field(ge=0, le=1)
+    alpha: float = Field(gt=0, le=10)
+    sigma: float = Field(ge=0.005, le=0.25)
+    p: Chance
 
 
 Augmentation = Annotated[
@@ -134,16 +146,20 @@ Augmentation = Annotated[
 ]
 
 
+Rate = Annotated[float, Field(ge=1e-12, le=10)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Adam(Strict):
     kind: Literal["adam"]
-    lr: float = Field(gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    lr: Rate
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
 
 
 class AdamW(Strict):
     kind: Literal["adamw"]
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
+    lr: Rate
+    weight_decay: float = Field(ge=0, le=10)
 
 
 Optimizer = Annotated[Adam | AdamW, Field(discriminator="kind")]
@@ -157,11 +173,15 @@ class Cosine(Strict):
     """Cosine annealing per epoch from the optimiser's rate to `lr_min`, after `warmup` epochs of rising to it."""
 
     kind: Literal["cosine"]
-    lr_min: float = Field(ge=0)
-    warmup: int = Field(ge=0, default=0)
+    lr_min: float = Field(ge=0, le=10)
+    warmup: int = Field(ge=0, le=10_000, default=0)
 
 
 Schedule = Annotated[Constant | Cosine, Field(discriminator="kind")]
+
+
+Part = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]  # of a network, as PyTorch names its modules
+Factor = Annotated[float, Field(gt=0, le=1000)]
 
 
 class Run(Strict):
@@ -187,29 +207,29 @@ class Run(Strict):
     split: Literal["official", "deduplicated"]
     image_px: int = Field(ge=32, le=512, multiple_of=16)
     evaluate_px: int = Field(ge=32, le=512)
-    filters: list[Filter]
+    filters: list[Filter] = Field(max_length=8)
     normalise: Literal["unit", "imagenet", "lung_tissue"]
-    augment: list[Augmentation]
+    augment: list[Augmentation] = Field(max_length=32)
     classes: Literal["three", "covid_vs_normal", "covid_vs_rest"] | None
     sampler: Literal["shuffle", "class_balanced"]
-    loss: dict[Task, list[LossTerm]] = Field(min_length=1)
-    freeze: list[str]
+    loss: dict[Task, Terms] = Field(min_length=1)
+    freeze: Annotated[list[Part], Once]
     frozen_bn: Literal["train", "eval"]
-    rates: dict[str, float]
+    rates: dict[Part, Factor]
     ema: float | None = Field(ge=0, lt=1)
     optimizer: Optimizer
     schedule: Schedule
-    epochs: int = Field(ge=0)
-    patience: int | None = Field(ge=1)
+    epochs: int = Field(ge=0, le=100_000)
+    patience: int | None = Field(ge=1, le=100_000)
     monitor: Literal["loss", "lung", "infection", "infection_all", "infection_specific"]
     flip_test: bool
-    batch: int = Field(ge=1)
-    seed: int
+    batch: int = Field(ge=1, le=4096)
+    seed: Seed
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     test_precision: Literal["32-true", "bf16-mixed"]
     accelerator: Literal["auto", "cpu", "cuda"]
-    devices: int = Field(ge=1)
-    threads: int | None = Field(ge=1)
+    devices: int = Field(ge=1, le=64)
+    threads: int | None = Field(ge=1, le=256)
     deterministic: bool
 
     @property
@@ -229,9 +249,41 @@ class Run(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> "Run":
+        self._fits_the_network()
+        self._fits_the_losses()
+        if self.sampler == "class_balanced" and not self.classes:
+            raise ValueError("sampler: class_balanced needs `classes`")
+        if self.schedule.kind == "cosine" and 0 < self.epochs <= self.schedule.warmup:
+            raise ValueError(f"schedule.warmup: {self.schedule.warmup} epochs of {self.epochs} leave none at full rate")
+        if self.schedule.kind == "cosine" and self.schedule.lr_min > self.optimizer.lr:
+            raise ValueError(f"schedule.lr_min: {self.schedule.lr_min} is above optimizer.lr, {self.optimizer.lr}")
+        if self.accelerator == "cpu" and self.precision == "16-mixed":
+            raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
+        return self
+
+    def _fits_the_network(self) -> None:
+        """ValueError for sides, tasks and batches that the network cannot take."""
+        model, share = self.model, self.batch // self.devices
+        if self.image_px % model.multiple_of:
+            raise ValueError(
+                f"image_px: {self.image_px} is no multiple of {model.multiple_of}, as {model.system} needs"
+            )
+        if self.batch % self.devices:
+            raise ValueError(f"batch: {self.batch} cannot be shared by {self.devices} devices; choose a multiple")
+        if self.epochs and share < (least := model.smallest_batch(self.image_px)):
+            raise ValueError(
+                f"batch: {share} image a device cannot be trained on: {model.system} normalises single values at "
+                f"{self.image_px} px; set at least {least * self.devices}"
+            )
+        for task in self.loss:
+            if task not in model.gives:
+                raise ValueError(f"loss.{task}: {model.system} gives {', '.join(model.gives)}")
+        if isinstance(model, ReconMtl) and model.net == "cnn8" and self.tasks != ("class",):
+            raise ValueError("model.net: cnn8 gives `class` only; set net: mtl, or the other losses to null")
+
+    def _fits_the_losses(self) -> None:
+        """ValueError for terms, classes, normalisation and monitor that do not go with the tasks."""
         for task, terms in self.loss.items():
-            if task not in self.model.gives:
-                raise ValueError(f"loss.{task}: {self.model.system} gives {', '.join(self.model.gives)}")
             if wrong := [term.kind for term in terms if not isinstance(term, TERMS[task])]:
                 valid = ", ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in TERMS[task])
                 raise ValueError(f"loss.{task}: {wrong[0]} is no loss of this task; valid: {valid}")
@@ -239,12 +291,7 @@ class Run(Strict):
             raise ValueError("classes: must be set for a run with loss.class, and null for one without")
         if self.classes and len(set(self.class_map.values())) != self.model.classes:
             raise ValueError(f"classes: {self.model.system} tells {self.model.classes} classes apart")
-        if self.sampler == "class_balanced" and not self.classes:
-            raise ValueError("sampler: class_balanced needs `classes`")
         if "reconstruction" in self.loss and self.normalise != "unit":
             raise ValueError("normalise: a run with loss.reconstruction gives intensities of 0 to 1; set unit")
-        if self.schedule.kind == "cosine" and 0 < self.epochs <= self.schedule.warmup:
-            raise ValueError(f"schedule.warmup: {self.schedule.warmup} epochs of {self.epochs} leave none at full rate")
         if self.monitor != "loss" and self.monitor.split("_")[0] not in self.loss:
             raise ValueError(f"monitor: {self.monitor} is not trained; valid: loss, {', '.join(self.masks)}")
-        return self

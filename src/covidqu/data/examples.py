@@ -196,15 +196,17 @@ def trained_on(packed: Packed, rows: np.ndarray, run: Run) -> np.ndarray:
 
 def load_roi(path: Path, packed: Packed) -> np.ndarray:
     """Packed bits of a ROI file: one row per infection image, or a single row for all images."""
-    roi = read_array(path)
-    if roi.ndim != 2 or len(roi) not in (1, len(packed.infection_masks)) or roi.shape[1] != packed.lung_masks.shape[1]:
+    roi = read_array(path, "run `roi` again")
+    if roi.ndim != 2 or roi.dtype != np.uint8:
+        raise ValueError(f"{path}: holds {roi.dtype} {roi.shape}; run `roi` again")
+    if len(roi) not in (1, len(packed.infection_masks)) or roi.shape[1] != packed.lung_masks.shape[1]:
         raise ValueError(f"{path}: holds {roi.shape} masks, the data have {len(packed.infection_masks)}; rerun `roi`")
     return roi
 
 
 def split_rows(packed: Packed, split: Path, subset: str, column: str) -> dict[str, np.ndarray]:
     """Rows of Train, Val and Test of one subset under the named split; ValueError when one is empty."""
-    table = read_parquet(split)
+    table = read_parquet(split, "run `split` again", columns=[column])
     if len(table) != len(packed.index):
         raise ValueError(f"{split}: {len(table)} rows, the data have {len(packed.index)}; rerun the `split` step")
     rows = packed.rows(subset)

@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from covidqu.config.data import PX, SUBSETS
+from covidqu.config.data import CLASSES, PX, SPLITS, SUBSETS
 from covidqu.cores import cores
-from covidqu.stored import read_array, read_parquet
+from covidqu.stored import read_array, read_parquet, reading
 
 IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX = "images.npy", "lung_masks.npy", "infection_masks.npy", "index.parquet"
 MASK_BYTES = PX * PX // 8
 SHOWN = 3
+TEXTS = ("id", "subset", "split", "label", "name", "image_sha256", "masks_sha256", "phash")  # columns of the index
+AREAS = ("lung_px", "infection_px")
+AGAIN = "delete the folder and run `pack` again"
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,46 @@ class Packed:
 
 
 def open_packed(folder: Path) -> Packed:
-    """Open what `pack` wrote; ValueError when a file is missing or lengths disagree."""
+    """Open what `pack` wrote; ValueError when a file is missing, damaged, or not of the length of the others."""
     missing = [n for n in (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX) if not (folder / n).is_file()]
     if missing:
         raise ValueError(f"{folder}: {', '.join(missing)} missing; run the `pack` step")
-    index = read_parquet(folder / INDEX)
-    images, lung, infection = (read_array(folder / n) for n in (IMAGES, LUNG_MASKS, INFECTION_MASKS))
+    index = read_parquet(folder / INDEX, AGAIN)
+    with reading(folder / INDEX, AGAIN):
+        index = checked(index)
     infected = int((index["subset"] == "infection").sum())
-    if not (len(index) == len(images) == len(lung) and infected == len(infection)):
-        raise ValueError(f"{folder}: arrays and index differ in length; delete the folder and run `pack` again")
+    shapes = {
+        IMAGES: (len(index), PX, PX),
+        LUNG_MASKS: (len(index), MASK_BYTES),
+        INFECTION_MASKS: (infected, MASK_BYTES),
+    }
+    images, lung, infection = (mapped(folder / name, shape) for name, shape in shapes.items())
     return Packed(index, images, lung, infection, folder)
+
+
+def checked(index: pd.DataFrame) -> pd.DataFrame:
+    """The columns of an index, if they hold what `pack` writes; ValueError says which one does not."""
+    index = index[[*TEXTS, *AREAS]]
+    for column in TEXTS:
+        if not index[column].map(lambda value: isinstance(value, str)).all():
+            raise ValueError(f"column '{column}' holds other things than text")
+    for column in AREAS:
+        if index[column].dtype != np.int32 or not index[column].between(0, PX * PX).all():
+            raise ValueError(f"column '{column}' holds other things than areas")
+    for column, valid in (("subset", SUBSETS), ("split", SPLITS), ("label", CLASSES)):
+        if wrong := set(index[column]) - set(valid):
+            raise ValueError(f"column '{column}' holds {min(wrong)!r}; valid: {', '.join(valid)}")
+    if not index["subset"].map(SUBSETS.index).is_monotonic_increasing:
+        raise ValueError("infection rows do not come first")
+    return index
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A memory map of uint8; ValueError for a file of another shape or type, cut or damaged."""
+    found = read_array(path, AGAIN)
+    if found.shape != shape or found.dtype != np.uint8:
+        raise ValueError(f"{path}: holds {found.dtype} {found.shape}, the index {shape}; {AGAIN}")
+    return found
 
 
 def pack_mask(mask: np.ndarray) -> np.ndarray:

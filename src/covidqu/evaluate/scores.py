@@ -25,13 +25,14 @@ from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.evaluate import classification, protocols, quality
 from covidqu.evaluate.boundary import boundary_scores
 from covidqu.evaluate.lesions import lesion_scores
-from covidqu.evaluate.predictions import Predictions, open_predictions
+from covidqu.evaluate.predictions import Predictions, checked, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.files import write_text
-from covidqu.stored import read_parquet, read_table, write_table
+from covidqu.stored import read_parquet, read_table, reading, write_table
 
 SCORES, METRICS = "scores.parquet", "metrics.json"
 META_KEY = b"meta"
+AGAIN = "run `score` again"
 BLOCK = 16  # images: float32 temporaries of a few MB
 MASKS = ("lung", "infection")
 CLASS_INDEX = {"Normal": 0, "Non-COVID": 1, "COVID-19": 2}  # of three class logits (paper 000)
@@ -43,7 +44,7 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
     ValueError if the predictions are of another run, other data, or not of exactly the run's test images.
     """
     data, found = open_packed(packed), open_predictions(predictions)
-    splits = read_parquet(split)
+    splits = read_parquet(split, "run `split` again")
     check(name, found, data, splits, split)
     scores = image_columns(data, splits, found.rows)
     for task in masks(found):
@@ -63,11 +64,13 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The frame and its meta (run, data_hash, weights_sha256, roi, subset, split, tasks; px and classes if known)."""
-    table = read_table(path)
+    table = read_table(path, AGAIN)
     stored = table.schema.metadata or {}
     if META_KEY not in stored:
-        raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; run `score` again")
-    return table.to_pandas(), json.loads(stored[META_KEY])
+        raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; {AGAIN}")
+    with reading(path, AGAIN):
+        frame, meta = table.to_pandas(), json.loads(stored[META_KEY])
+    return frame, checked(meta, path, AGAIN)
 
 
 def write_scores(path: Path, scores: pd.DataFrame, meta: dict[str, Any]) -> None:

@@ -8,16 +8,18 @@ faults. No pixel is read here. Layout of COVID-QU-Ex:
 import re
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from covidqu.config.data import CLASSES, SPLITS, SUBSETS
+from covidqu.ingest.found import Faults, composed, is_picture, of_another_format, strange
 
 FOLDERS = {"infection": "Infection Segmentation Data", "lung": "Lung Segmentation Data"}
 IMAGE, LUNG, INFECTION = "images", "lung masks", "infection masks"
 KINDS = {"infection": (IMAGE, LUNG, INFECTION), "lung": (IMAGE, LUNG)}
 MOST_BYTES = 1 << 20  # a 256 x 256 grey PNG holds about 66 kB at most; larger entries are refused unread
-SHOWN = 10
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of these no small part unpacks to gigabytes unasked
+UTF8 = 0x800  # flag of an entry whose name says in which encoding it is
 
 Key = tuple[str, str, str, str]  # subset, split, label, name
 
@@ -39,29 +41,6 @@ class Item:
         return f"{self.subset}/{self.split}/{self.label}/{self.name}"
 
 
-@dataclass
-class Faults:
-    """Faults of one archive, grouped by kind, so that one message can name several."""
-
-    archive: Path
-    found: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, kind: str, where: str) -> None:
-        """Note that `where` (an entry) suffers from `kind` (fault and remedy in words)."""
-        self.found.setdefault(kind, []).append(where)
-
-    def stop_if_any(self) -> None:
-        """Raise a ValueError with up to ten entries of every kind."""
-        if not self.found:
-            return
-        lines = [f"{self.archive}: cannot be packed"]
-        for kind, where in self.found.items():
-            more = f", and {len(where) - SHOWN} more" if len(where) > SHOWN else ""
-            names = ", ".join(f"'{name}'" for name in where[:SHOWN])
-            lines.append(f"  {kind} ({len(where)}): {names}{more}")
-        raise ValueError("\n".join(lines))
-
-
 def contents(archive: Path, entries: Iterable[zipfile.ZipInfo]) -> list[Item]:
     """Items in row order; ValueError names the archive, the entries, the fault and the remedy."""
     faults = Faults(archive)
@@ -75,10 +54,10 @@ def contents(archive: Path, entries: Iterable[zipfile.ZipInfo]) -> list[Item]:
             faults.add("unsafe path (absolute or with ..); build the archive from relative paths", entry.filename)
         elif not entry.is_dir():
             _place(entry, found, faults)
-    items = [item for key, parts in sorted(found.items(), key=lambda kv: _order(kv[0])) for item in _item(key, parts)]
     for key, parts in found.items():
         _complete(key, parts, faults)
     faults.stop_if_any()
+    items = [item for key, parts in sorted(found.items(), key=lambda kv: _order(kv[0])) for item in _item(key, parts)]
     if not items:
         raise ValueError(
             f"{archive}: holds neither '{FOLDERS['lung']}' nor '{FOLDERS['infection']}' with images; "
@@ -104,25 +83,42 @@ def _unsafe(name: str) -> bool:
 
 
 def _place(entry: zipfile.ZipInfo, found: dict[Key, dict[str, str]], faults: Faults) -> None:
-    """File one PNG under its image; anything outside the two trees, and what is no PNG, is left aside."""
+    """File one PNG under its image; anything outside the two trees, and what is no picture, is left aside."""
     path = PurePosixPath(entry.filename)
+    if "\\" in entry.filename and any(folder in entry.filename for folder in FOLDERS.values()):
+        faults.add("a name with backslashes, as PowerShell 5 writes them; zip again with another tool", entry.filename)
+        return
     subset = next((s for part in path.parts for s in SUBSETS if part == FOLDERS[s]), None)
-    if subset is None or path.suffix.lower() != ".png" or path.name.startswith("._") or "__MACOSX" in path.parts:
+    if subset is None or "__MACOSX" in path.parts:
+        return
+    if of_another_format(path.name):
+        faults.add("a picture that is no PNG; convert it, its masks are of the same pixels", entry.filename)
+    if not is_picture(path.name):
         return
     where = path.parts[len(path.parts) - path.parts[::-1].index(FOLDERS[subset]) : -1]
-    fault = _misplaced(where, KINDS[subset])
-    if fault is None and entry.file_size > MOST_BYTES:
-        fault = f"entry larger than {MOST_BYTES} bytes, no {IMAGE[:-1]} of 256 x 256; replace the file"
-    if fault is None and entry.flag_bits & 1:
-        fault = "encrypted entry; build the archive without a password"
-    if fault is not None:
+    misplaced = _misplaced(where, KINDS[subset])
+    if fault := strange(entry.filename) or misplaced or _unreadable(entry):
         faults.add(fault, entry.filename)
+    if misplaced:
         return
     split, label, kind = where
-    parts = found.setdefault((subset, split, label, path.stem), {})
+    parts = found.setdefault((subset, split, label, composed(path.name[: -len(".png")])), {})
     if kind in parts and parts[kind] != entry.filename:
-        faults.add(f"second file for '{parts[kind]}'; keep one of them", entry.filename)
+        faults.add("a second file for one picture; keep one of them", entry.filename)
     parts.setdefault(kind, entry.filename)
+
+
+def _unreadable(entry: zipfile.ZipInfo) -> str | None:
+    """Why the bytes of an entry are not read; None for one that is."""
+    if entry.file_size > MOST_BYTES:
+        return f"entry larger than {MOST_BYTES} bytes, no {IMAGE[:-1]} of 256 x 256; replace the file"
+    if entry.flag_bits & 1:
+        return "encrypted entry; build the archive without a password"
+    if entry.compress_type not in METHODS:
+        return f"entry compressed by method {entry.compress_type}; zip again with Deflate, the usual one"
+    if not entry.flag_bits & UTF8 and not entry.filename.isascii():
+        return "a name whose encoding the archive does not say; rename the file in plain letters, and zip again"
+    return None
 
 
 def _misplaced(where: tuple[str, ...], kinds: tuple[str, ...]) -> str | None:

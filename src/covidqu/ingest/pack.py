@@ -10,9 +10,7 @@ import hashlib
 import io
 import os
 import shutil
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,8 +25,10 @@ from tqdm import tqdm
 from covidqu.config.data import PX
 from covidqu.cores import cores
 from covidqu.data.index import IMAGES, INDEX, INFECTION_MASKS, LUNG_MASKS, MASK_BYTES, pack_mask
+from covidqu.errors import first_line
 from covidqu.files import put, staged
-from covidqu.ingest.layout import Faults, Item, contents
+from covidqu.ingest.found import Faults
+from covidqu.ingest.layout import MOST_BYTES, Item, contents
 
 FILES = (IMAGES, LUNG_MASKS, INFECTION_MASKS, INDEX)  # in the order in which they get their names: the index last
 CHUNK = 1024  # images between two looks at the faults
@@ -58,8 +58,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise ValueError(f"{archive}: no such file; run the `download` step")
     try:
         source = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, struct.error, ValueError) as error:
-        raise ValueError(f"{archive}: not a zip file, or truncated ({error}); download it again") from error
+    except Exception as error:  # zipfile lets through what its own parts raise
+        raise ValueError(f"{archive}: not a zip file, or truncated ({first_line(error)}); download it again") from error
     with source:
         yield source
 
@@ -153,8 +153,10 @@ def _decoded(source: zipfile.ZipFile, item: Item) -> tuple[np.ndarray, np.ndarra
 def _pixels(source: zipfile.ZipFile, entry: str) -> np.ndarray:
     """(256, 256) uint8 of one PNG entry. Pillow, because OpenCV turns 1-bit and palette images into others unasked."""
     try:
-        data = source.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        with source.open(entry) as stream:
+            data = stream.read(MOST_BYTES + 1)  # what an entry says of its length need not be true
+            stream.read(1)  # at its end the checksum is compared
+    except Exception as error:  # zipfile lets through what its own parts raise
         raise _Fault(_DAMAGED, entry) from error
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -163,7 +165,9 @@ def _pixels(source: zipfile.ZipFile, entry: str) -> np.ndarray:
             if image.mode != "L":
                 raise _Fault(f"mode {image.mode}, expected 8-bit grey (L); convert it", entry)
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
+    except _Fault:
+        raise
+    except Exception as error:  # Pillow, too
         raise _Fault("not a PNG image, or a truncated one; replace the file", entry) from error
 
 

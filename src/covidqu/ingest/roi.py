@@ -13,7 +13,7 @@ import numpy as np
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import MASK_BYTES, Packed, open_packed, unpack_mask
 from covidqu.files import replacing
-from covidqu.stored import whole
+from covidqu.stored import reading
 
 ROWS, COLUMNS, CAPTION_PX = 4, 6, 20
 LUNG, INFECTION, INK = (255, 200, 0), (0, 120, 255), (235, 235, 235)  # BGR: light blue, orange, near white
@@ -47,14 +47,14 @@ def roi_predicted(name: str, packed: Path, predictions: Path, out: Path, sheet: 
 def _predicted(name: str, data: Packed, path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run `predict {name}`")
-    with whole(path), np.load(path) as arrays:
-        held = {key: arrays[key] for key in ("roi_masks", "meta") if key in arrays}
-    if missing := [key for key in ("roi_masks", "meta") if key not in held]:
-        raise ValueError(
-            f"{path}: holds no {' and no '.join(missing)}; list '{name}' under roi.predicted and run `predict {name}`"
-        )
-    with whole(path):
-        bits, meta = held["roi_masks"], json.loads(str(held["meta"]))
+    with reading(path, f"run `predict {name}` again"), np.load(path) as held:
+        missing = [key for key in ("roi_masks", "meta") if key not in held]
+        if missing:
+            raise ValueError(
+                f"{path}: holds no {' and no '.join(missing)}; "
+                f"list '{name}' under roi.predicted and run `predict {name}`"
+            )
+        bits, meta = held["roi_masks"], dict(json.loads(str(held["meta"])))
     wanted = (len(data.infection_masks), MASK_BYTES)
     if bits.shape != wanted or bits.dtype != np.uint8:
         raise ValueError(f"{path}: roi_masks are {bits.dtype} {bits.shape}, expected uint8 {wanted}; rerun `predict`")

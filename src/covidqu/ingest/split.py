@@ -13,7 +13,7 @@ import pandas as pd
 from covidqu.config.data import SPLITS, Split
 from covidqu.data.index import open_packed
 from covidqu.ingest.pairs import groups
-from covidqu.stored import read_parquet, write_parquet
+from covidqu.stored import read_parquet, reading, write_parquet
 
 
 def split(packed: Path, audit: Path, out: Path, config: Split) -> None:
@@ -50,8 +50,9 @@ def read_pairs(audit: Path, index: pd.DataFrame) -> tuple[np.ndarray, np.ndarray
     path = audit / "duplicates.parquet"
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run the `audit` step")
-    pairs = read_parquet(path)
-    a, b = pairs["a"].to_numpy(np.int64), pairs["b"].to_numpy(np.int64)
+    pairs = read_parquet(path, "run the `audit` step again", columns=["a", "b", "id_a", "id_b"])
+    with reading(path, "run the `audit` step again"):
+        a, b = pairs["a"].to_numpy(np.int64), pairs["b"].to_numpy(np.int64)
     ids = index["id"].to_numpy(dtype=object)
     inside = len(pairs) == 0 or (min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) < len(index))
     if not inside or (ids[a] != pairs["id_a"]).any() or (ids[b] != pairs["id_b"]).any():

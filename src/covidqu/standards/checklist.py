@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Strict
+from covidqu.config.faults import explain
 from covidqu.files import write_text
 from covidqu.standards.rendering import render
 

@@ -97,7 +97,7 @@ def describe(params: Params, results: Path, files: list[Path]) -> ROCrate:
 
 
 def _training(found: ROCrate, results: Path, run: str) -> ContextEntity:
-    card = read_json(results / "runs" / run / "card.json")
+    card = read_json(results / "runs" / run / "card.json", f"run `train {run}` again")
     names = [f"weights/{run}.safetensors", *(f"runs/{run}/{name}" for name in ("card.json", "history.csv"))]
     start = f"weights/{card['config']['init']}.safetensors"
     settings = _value(found, f"#settings-{run}", "settings", json.dumps(card["config"], sort_keys=True))

@@ -31,7 +31,7 @@ from covidqu.imports import digest
 from covidqu.locks import only_writer
 from covidqu.steps.architectures import input_shape, on_meta
 from covidqu.steps.predict import forward
-from covidqu.stored import whole
+from covidqu.stored import reading
 from covidqu.systems.base import build
 from covidqu.training.launch import launch, seed_all
 from covidqu.training.learner import Learner
@@ -99,7 +99,7 @@ def measured(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        with whole(file):
+        with reading(file):
             runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
             speeds = [entry[kind] for entry in runs.values() for kind in ("inference", "training")]
             return {speed["identity"]: speed for speed in speeds if speed and "identity" in speed}

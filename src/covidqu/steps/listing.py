@@ -1,6 +1,5 @@
 """All systems and runs at a glance: settings and a results folder in, a text table out; nothing is trained."""
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
@@ -10,7 +9,7 @@ from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.report.core.provenance import deviations, full, lacks_settings, read
 from covidqu.report.core.published import OUR_SYSTEM, SHOWN, paper
-from covidqu.stored import read_json
+from covidqu.stored import read_json, reading
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
 GAP = "  "
@@ -95,11 +94,12 @@ def state(params: Params, folder: Path, name: str) -> str:
     """What a run's folder says of it: trained by what and where, whether scored, what was reduced."""
     if not (folder / "card.json").is_file():
         return "not trained"
-    card = read_json(folder / "card.json")
-    epochs = card["epochs_run"]
-    words = f"trained {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else f"weights of {card['config']['init']}"
+    card = read_json(folder / "card.json", f"run `train {name}` again")
+    with reading(folder / "card.json", f"run `train {name}` again"):
+        epochs, device, start = card["epochs_run"], card["device"], card["config"]["init"]
+    words = f"trained {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else f"weights of {start}"
     commit, _, changed = (card.get("git_commit") or "no commit").partition("-")
-    parts = [f"{words}, {commit[:9]}{'-' + changed if changed else ''}, {card['device']}"]
+    parts = [f"{words}, {commit[:9]}{'-' + changed if changed else ''}, {device}"]
     parts.append("scored" if (folder / "scores.parquet").is_file() else "not scored")
     other = deviations(params, name, card["config"])
     if other:
@@ -113,13 +113,7 @@ def described(path: Path) -> dict[str, Any]:
     """architectures.json, empty without one; ValueError for a file that is no JSON object."""
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); run `architectures` again") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: not a JSON object; run `architectures` again")
-    return found
+    return read_json(path, "run `architectures` again")
 
 
 def fits(found: dict[str, Any], run: Run) -> bool:

@@ -26,7 +26,7 @@ from covidqu.evaluate.predictions import open_predictions
 from covidqu.evaluate.scores import read_scores
 from covidqu.files import Damaged, kept_as, set_aside
 from covidqu.ledger import records, sha256
-from covidqu.stored import read_array, read_json, read_table, whole
+from covidqu.stored import read_array, read_json, read_table, reading
 from covidqu.systems.weights import read_weights
 from covidqu.training.card import about_weights
 from covidqu.training.resume import is_whole
@@ -96,7 +96,7 @@ def dvc_lock(file: Path) -> dict[str, str]:
     """Path -> MD5 of every output that DVC has recorded; empty without dvc.lock."""
     if not file.is_file():
         return {}
-    with whole(file):
+    with reading(file):
         stages = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("stages", {}).values()
         return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", []) if "md5" in out}
 
@@ -128,7 +128,7 @@ def of_formats(files: list[Path]) -> Iterator[Fault]:
                 case ".parquet":
                     read_table(file)
                 case ".npz" | ".zip":
-                    with whole(file), zipfile.ZipFile(file) as archive:
+                    with reading(file), zipfile.ZipFile(file) as archive:
                         if bad := archive.testzip():
                             raise Damaged(file, f"entry {bad}")
                 case ".json":

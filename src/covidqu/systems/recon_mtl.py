@@ -160,9 +160,7 @@ def wake(head: nn.Sequential, bias: float) -> None:
 
 
 def create(config: ReconMtl, tasks: tuple[Task, ...], px: int) -> System:
-    """Its dense layers are made for `px`. ValueError for tasks that the network has not, or another size."""
-    if px % 64:
-        raise ValueError(f"image_px: {px} is no multiple of 64, which recon_mtl needs")
+    """Its dense layers are made for `px`. ValueError for tasks that the network has not."""
     if config.net == "cnn8":
         if tasks != ("class",):
             raise ValueError(f"model.net: cnn8 gives `class` only, not {', '.join(tasks)}; set net: mtl")

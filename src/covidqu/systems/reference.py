@@ -63,7 +63,4 @@ def both(a: Tensor, b: Tensor) -> Tensor:
 
 
 def create(config: Reference, tasks: tuple[Task, ...], px: int) -> OneEncoder:
-    """ValueError for a size that the encoder cannot halve five times."""
-    if px % 32:
-        raise ValueError(f"image_px: {px} is no multiple of 32, which reference needs")
     return OneEncoder(config, tasks)

@@ -37,6 +37,8 @@ class UnetPlusPlus(System):
 
     def blocks(self) -> dict[str, list[nn.Module]]:
         encoder = self.net.encoder
+        if not hasattr(encoder, "_conv_stem"):  # another encoder than the paper's family
+            return self.parts()
         found: dict[str, list[nn.Module]] = {"encoder stem": [encoder._conv_stem, encoder._bn0]}
         start = 0
         for stage, last in enumerate(encoder._out_indexes):

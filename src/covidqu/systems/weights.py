@@ -9,14 +9,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from covidqu.files import Damaged, replacing
+from covidqu.stored import reading
 
 KEY, DIGEST = "covidqu", "sha256"
 WITHOUT = {"scope", "name", "run", "config", "data_hash", "params_hash"}  # what a file of before says, without a hash
+SCOPES = ("none", "encoder", "model")  # what the tensors are of: nothing, an encoder from the hub, a run
+AGAIN = "run the step that makes it (`initial` or `train`)"
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -36,7 +39,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     A file of other software, without our key, holds a whole network and is taken as it is.
     """
-    try:
+    with reading(path, AGAIN):
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             found = file.metadata() or {}
@@ -44,8 +47,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, {"scope": "model"}
         about = json.loads(found.get(KEY, "{}"))
         written = about.pop(DIGEST, None)
-    except (SafetensorError, ValueError, AttributeError, TypeError) as error:
-        raise Damaged(path, error) from None
     if written != digest(tensors, about) and (written or not about or about.keys() - WITHOUT):
-        raise Damaged(path, "its tensors are not those that were written")
+        raise Damaged(path, "its tensors are not those that were written", AGAIN)
+    if about["scope"] not in SCOPES:
+        raise Damaged(path, f"scope {about['scope']!r}; valid: {', '.join(SCOPES)}", AGAIN)
     return tensors, about

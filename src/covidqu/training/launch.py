@@ -17,13 +17,7 @@ from covidqu.training.memory import keep_freed_memory
 
 def launch(run: Run, machine: Machine, live: Path | None = None) -> Fabric:
     """Devices, precision and logger; started once per process. `live`: folder of the logger that `machine` names."""
-    if run.accelerator == "cuda" and not torch.cuda.is_available():
-        raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
-    on_gpu = run.accelerator != "cpu" and torch.cuda.is_available()
-    if run.batch % run.devices:
-        raise ValueError(f"batch: {run.batch} cannot be shared by {run.devices} devices; choose a multiple")
-    if run.precision == "16-mixed" and not on_gpu:
-        raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
+    on_gpu = check_devices(run)
     if run.threads:
         torch.set_num_threads(run.threads)
     if run.deterministic:
@@ -42,6 +36,21 @@ def launch(run: Run, machine: Machine, live: Path | None = None) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def check_devices(run: Run) -> bool:
+    """Whether the run trains on a GPU of this machine. ValueError for devices or a precision that it lacks."""
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if run.accelerator == "cuda" and not there:
+        raise ValueError("accelerator: cuda is asked for and there is none; set `accelerator: auto` or cpu")
+    on_gpu = run.accelerator != "cpu" and there > 0
+    if on_gpu and run.devices > there:
+        raise ValueError(f"devices: {run.devices} GPUs are asked for, {there} are there; set devices: {there}")
+    if not on_gpu and run.precision == "16-mixed":
+        raise ValueError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true")
+    if on_gpu and run.precision == "bf16-mixed" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError("precision: bf16-mixed, which this GPU lacks; set 16-mixed or 32-true")
+    return on_gpu
 
 
 def watched(machine: Machine, live: Path | None) -> list[Logger]:

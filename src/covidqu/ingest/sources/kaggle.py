@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
 from tqdm import tqdm
 
 from covidqu.config.data import Kaggle
@@ -163,7 +163,10 @@ def _receive_patiently(partial: Partial, out: Path, config: Kaggle) -> None:
         except Busy as error:
             reason, wait_s = str(error), error.wait_s
         except (InvalidSchema, InvalidURL, MissingSchema) as error:
-            raise ValueError(f"download.kaggle.base_url: {error}") from None
+            if isinstance(error, InvalidProxyURL) or "SOCKS" in str(error):
+                words = "the proxy that the environment names (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY) cannot be used"
+                raise ValueError(f"{words}: {kaggle_client.scrub(str(error))}; correct it or unset it") from None
+            raise ValueError(f"download.kaggle.base_url: {kaggle_client.scrub(str(error))}") from None
         except requests.RequestException as error:
             reason, wait_s = kaggle_client.scrub(f"{type(error).__name__}: {error}"), 0.0
         received = partial.received()

@@ -20,6 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from covidqu.config.data import Kaggle
+from covidqu.errors import hidden
 
 ADVICE = (
     "with an account: kaggle.com > Settings > API > create a token, put it in ~/.kaggle/access_token or in the "
@@ -67,7 +68,7 @@ def download(folder: Path, config: Kaggle) -> Path:
 
 def scrub(text: str) -> str:
     """The text without any credential that can be found on this machine, and without addresses' queries."""
-    text = re.sub(r"\?[^\s'\")]+", "", text)  # the query of a redirected address is a signature
+    text = hidden(re.sub(r"\?[^\s'\")]+", "", text))  # the query of a redirected address is a signature
     for secret in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

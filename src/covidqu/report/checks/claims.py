@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter, ValidationError
 from yaml import load as load_yaml
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Strict
+from covidqu.config.faults import explain
 from covidqu.config.reading import Loader
 
 CLAIMS = "claims.yaml"

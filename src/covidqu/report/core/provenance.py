@@ -13,7 +13,8 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from yaml import load as load_yaml
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Strict
+from covidqu.config.faults import explain
 from covidqu.config.params import Params
 from covidqu.config.reading import Loader
 from covidqu.report.core.published import SHOWN

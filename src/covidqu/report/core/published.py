@@ -13,7 +13,8 @@ from typing import Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Strict
+from covidqu.config.faults import explain
 from covidqu.report.core.kinds import Kind, Unit
 
 SYSTEMS = ("swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl")  # papers 000 to 004

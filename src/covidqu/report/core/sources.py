@@ -16,11 +16,12 @@ from covidqu.config.params import Params
 from covidqu.data.index import IMAGES, INDEX
 from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.provenance import entries, overlay_of
-from covidqu.stored import read_array, read_json, read_parquet
+from covidqu.stored import read_array, read_json, read_parquet, reading
 
 Made = TypeVar("Made")
 RUN_FILES = ("scores.parquet", "card.json")
 VALIDATION = "validation.parquet"
+CARD = ("config", "epochs_run", "best_epoch")  # of a card, what tables cannot do without
 
 
 class Sources:
@@ -69,26 +70,23 @@ class Sources:
     @cached_property
     def audit(self) -> dict[str, Any] | None:
         """Facts found by the audit."""
-        path = self.data / "audit" / "audit.json"
-        return read_json(path) if path.is_file() else None
+        return self._json(self.data / "audit" / "audit.json", "audit")
 
     @cached_property
     def architectures(self) -> dict[str, Any] | None:
         """Base run -> its network as configured, and as the paper has it: layers, shapes, parameters."""
-        path = self.results / "architectures.json"
-        return read_json(path) if path.is_file() else None
+        return self._json(self.results / "architectures.json", "architectures")
 
     @cached_property
     def cost(self) -> dict[str, Any] | None:
         """What `cost` counted and measured: `versions`, and under `runs` base run -> its entry."""
-        path = self.results / "cost.json"
-        return read_json(path) if path.is_file() else None
+        return self._json(self.results / "cost.json", "cost")
 
     @cached_property
     def image_shape(self) -> tuple[int, ...] | None:
         """(N, height, width) of the packed images, from the array's header."""
         path = self.data / "packed" / IMAGES
-        return read_array(path).shape if path.is_file() else None
+        return read_array(path, "run `pack` again").shape if path.is_file() else None
 
     def why_no_subset(self, subset: str) -> str | None:
         """Why nothing can be said about a subset; None when its images are packed."""
@@ -145,11 +143,11 @@ class Sources:
         return self._scores(run)
 
     def _scores(self, run: str) -> pd.DataFrame:
-        return read_parquet(self.folder(run) / "scores.parquet")
+        return self._table(self.folder(run) / "scores.parquet")
 
     def _baseline(self, name: str) -> pd.DataFrame:
         """One row per test image of a baseline; ask `why_no_baseline` first."""
-        return read_parquet(self.results / "baselines" / name / "scores.parquet")
+        return self._table(self.results / "baselines" / name / "scores.parquet")
 
     def _validation(self, run: str) -> pd.DataFrame | None:
         """One row per Val image; None when `validate` was not run."""
@@ -157,7 +155,11 @@ class Sources:
 
     def _card(self, run: str) -> dict[str, Any]:
         """What was trained; ask `has_card` first."""
-        return read_json(self.folder(run) / "card.json")
+        path = self.folder(run) / "card.json"
+        card = read_json(path, f"run `train {run}` again")
+        if missing := [key for key in CARD if key not in card]:
+            raise ValueError(f"{path}: lacks {', '.join(missing)}; run `train {run}` again")
+        return card
 
     def _explain(self, run: str) -> pd.DataFrame | None:
         """What the class head looks at, one row per test image; None when it was not asked."""
@@ -166,9 +168,21 @@ class Sources:
     def history(self, run: str) -> pd.DataFrame | None:
         """One row per epoch; None when the run was not trained."""
         path = self.folder(run) / "history.csv"
-        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if not path.is_file():
+            return None
+        with reading(path, f"run `train {run}` again"):
+            history = pd.read_csv(path)
+            history[["epoch", "val_loss"]].astype(float)
         return history if len(history) else None
 
     @staticmethod
     def _frame(path: Path) -> pd.DataFrame | None:
-        return read_parquet(path) if path.is_file() else None
+        return Sources._table(path) if path.is_file() else None
+
+    @staticmethod
+    def _table(path: Path) -> pd.DataFrame:
+        return read_parquet(path, "run the step that makes it")
+
+    @staticmethod
+    def _json(path: Path, step: str) -> dict[str, Any] | None:
+        return read_json(path, f"run `{step}` again") if path.is_file() else None

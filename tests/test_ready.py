@@ -1,0 +1,71 @@
+"""What this machine lacks, and what only a built network can tell, is said before the first job."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from parameters import text
+
+from covidqu.config.params import check, merge, read
+from covidqu.steps.ready import ready
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpus", "bf16", "message"),
+    [
+        ({"accelerator": "cuda"}, 0, False, "runs.unet-roi-lung: accelerator: cuda is asked for and there is none"),
+        ({"precision": "16-mixed"}, 0, False, "runs.unet-roi-lung: precision: 16-mixed needs a GPU"),
+        ({"devices": 2}, 1, True, "runs.unet-roi-lung: devices: 2 GPUs are asked for, 1 are there"),
+        ({}, 1, False, "runs.unet-roi-lung: precision: bf16-mixed, which this GPU lacks"),
+        ({"freeze": ["nose"]}, 1, True, "runs.unet-roi-lung: freeze: the model has no part 'nose'"),
+        ({"rates": {"nose": 2.0}}, 1, True, "runs.unet-roi-lung: rates.nose: the model has no part"),
+        ({"freeze": ["down", "up", "merge", "head"]}, 1, True, "runs.unet-roi-lung: freeze: leaves nothing to train"),
+    ],
+)
+def test_before_the_first_job(
+    changes: dict, gpus: int, bf16: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
+    raw = read([ROOT / "params.yaml"])
+    ready(check(merge(raw, {"anchor": {"accelerator": "cpu"}})), ["unet-roi-lung"])
+    with pytest.raises(ValueError) as caught:
+        ready(check(merge(raw, {"runs": {"unet-roi-lung": changes}})), ["unet-roi-lung"])
+    assert str(caught.value).startswith(message)
+
+
+def test_an_encoder_of_timm_that_does_not_fit_is_named() -> None:
+    raw = merge(read([ROOT / "params.yaml"]), {"anchor": {"accelerator": "cpu"}})
+    model = {"encoder": "tu-there_is_no_such_net"}
+    with pytest.raises(ValueError, match=r"^runs.unetpp-b3: model: no network can be made of .*there_is_no_such_net"):
+        ready(check(merge(raw, {"runs": {"unetpp-b3": {"init": "random", "model": model}}})), ["unetpp-b3"])
+
+
+def test_snakemake_asks_before_the_first_job(tmp_path: Path) -> None:
+    """Nothing is downloaded for a training that this machine cannot do."""
+    overlay = {
+        "paths": {"data": str(tmp_path / "data"), "results": str(tmp_path / "results")},
+        "download": {"source": "phantom"},
+        "runs": {"unet-roi-lung": {"accelerator": "cpu", "freeze": ["nose"]}},
+    }
+    (tmp_path / "over.yaml").write_text(text(overlay))
+    target = str(tmp_path / "results/weights/unet-roi-lung.safetensors")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "-c1",
+        "--nolock",
+        "--configfile",
+        str(tmp_path / "over.yaml"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode, done.stderr[-2000:]
+    assert "covidqu ready: runs.unet-roi-lung: freeze: the model has no part 'nose'" in done.stdout + done.stderr
+    assert not (tmp_path / "data").exists() and not (tmp_path / "results").exists()
