@@ -91,7 +91,7 @@ def release(url: str, **changes: object) -> Kaggle:
 def settings(
     source: str = "kaggle", url: str = "http://127.0.0.1:9", path: Path | None = None, **changes: object
 ) -> Download:
-    few = {"Train": (1, 1, 1)}
+    few = {split: (1, 1, 1) for split in ("Train", "Val", "Test")}
     return Download.model_validate(
         {
             "source": source,
