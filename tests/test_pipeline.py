@@ -170,7 +170,6 @@ def test_story(copy: Copy, tmp_path: Path, s3: str):
     an_overlay_stays_apart(copy)
     a_clone_has_nothing_to_do(copy, tmp_path, s3)
     dvc_compares_experiments(copy)
-    a_run_is_renamed_and_removed_and_comes_back(copy)
 
 
 def snakemake_makes_everything_and_dvc_records_it(copy: Copy) -> None:
@@ -278,31 +277,3 @@ def dvc_compares_experiments(copy: Copy) -> None:
     page = (copy.folder / "plots" / "index.html").read_text()
     assert re.search(r'"val_loss": "0\.\d+"', page)
     assert f"results/runs/{RUNS[1]}/history.csv" in page
-
-
-def a_run_is_renamed_and_removed_and_comes_back(copy: Copy) -> None:
-    """DVC keeps what it has recorded of a run that is no more; Snakemake has no rule for it."""
-
-    def main_again() -> None:
-        copy("git", "checkout", "--quiet", "--force", "main")
-        copy("dvc", "checkout", "--force")
-        copy.sync("after-dvc")
-        assert copy.snakemake_is_clean() and copy.dvc_is_clean()
-
-    def edited(change: Callable[[dict], None], made: set[str]) -> None:
-        copy.edit(change)
-        copy(sys.executable, "workflow/dvc_lists.py", "--fix")
-        assert stages(copy("dvc", "repro")) == made
-        copy.sync("after-dvc")
-        assert copy.snakemake_is_clean() and copy.dvc_is_clean()
-        copy.commit("other runs")
-
-    main_again()
-    copy("git", "switch", "--quiet", "--create", "other-runs")
-    edited(lambda params: params["runs"].update(renamed=params["runs"].pop(RUNS[2])), of_run("renamed"))
-    edited(lambda params: params["runs"].pop("renamed"), set())
-    main_again()
-    copy("git", "switch", "--quiet", "other-runs")
-    copy("dvc", "checkout", "--force")
-    copy.sync("after-dvc")
-    assert copy.snakemake_is_clean() and copy.dvc_is_clean()
