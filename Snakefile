@@ -66,7 +66,7 @@ onstart:
 
 onsuccess:
     if not OVERLAYS:  # DVC knows params.yaml only
-        shell("{sys.executable} workflow/sync.py after-snakemake")
+        shell("{sys.executable:q} workflow/sync.py after-snakemake")
     page = f"{R}/report/index.html"
     if set(workflow.dag_settings.targets) <= {"all", page}:  # else it may be an older one
         print(f"Report: {os.path.abspath(page)}", file=sys.stderr)

@@ -105,6 +105,16 @@ def test_ranks_share_an_epoch_without_overlap() -> None:
     assert sorted(np.concatenate(parts)) == list(range(64))
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("count", [16, 61, 103])
+def test_each_step_of_two_ranks_is_that_of_one_process(count: int, balanced: bool) -> None:
+    classes = np.arange(count) % 3 if balanced else None
+    one = shuffled(count, 8, seed=1, epoch=2, classes=classes)
+    two = [shuffled(count, 4, 1, 2, rank, 2, classes) for rank in (0, 1)]
+    together = [np.stack(parts, 1).ravel() for parts in zip(*two, strict=True)]
+    assert [list(step) for step in together] == [list(step) for step in one]
+
+
 def test_a_draw_is_a_function_of_seed_epoch_and_image(packed: Path) -> None:
     """Whatever the order, the batch, and what was drawn before."""
     some, rng = infection(packed), np.random.default_rng(0)

@@ -170,7 +170,7 @@ def test_no_changed_page_of_a_table_is_silent(tmp_path: Path) -> None:
 
 def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text('{"run": "a')
-    with pytest.raises(Damaged, match=r"card\.json: damaged \(Unterminated string"):
+    with pytest.raises(Damaged, match=r"card\.json: damaged \(not valid JSON \(Unterminated string"):
         read_json(tmp_path / "card.json")
 
 

@@ -139,7 +139,7 @@ def test_a_description_of_other_settings_is_not_believed(params: Params, results
 
 def test_a_broken_description_is_refused(params: Params, tmp_path: Path) -> None:
     (tmp_path / "architectures.json").write_text("{")
-    with pytest.raises(ValueError, match=r"architectures\.json: not valid JSON"):
+    with pytest.raises(ValueError, match=r"architectures\.json: damaged \(not valid JSON"):
         listing(params, tmp_path)
 
 

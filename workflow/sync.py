@@ -35,7 +35,7 @@ def call(tool: str, *arguments: str) -> str:
     """Standard output and error of a tool of this Python; NotInStep when it fails or is not there."""
     done = subprocess.run([sys.executable, "-m", tool, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines()
+        reason = (done.stderr + done.stdout).strip().splitlines()  # of --dry-run, Snakemake says it on either
         raise NotInStep(f"`{tool} {' '.join(arguments[:2])}` failed: {' '.join(reason[-3:])}")
     return done.stdout + (done.stderr if tool == "snakemake" else "")
 
@@ -95,15 +95,20 @@ def after_snakemake() -> str:
     return f"dvc.lock updated ({len(found)} stages)"
 
 
+def outputs() -> list[str]:
+    """Files that stages have made. Of stages only that are: dvc.lock keeps those of removed and renamed runs."""
+    recorded = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+    stages = [recorded[name] for name in call("dvc", "stage", "list", "--name-only").split() if name in recorded]
+    return [out["path"] for stage in stages for out in stage["outs"] if Path(out["path"]).is_file()]
+
+
 def after_dvc(force: bool) -> str:
     """Let Snakemake adopt what DVC has made or fetched."""
     if found := status():
         raise NotInStep(f"`dvc status` is not clean ({', '.join(found)}); nothing is adopted. See `dvc status`")
     if not planned() and not force:
         return "Snakemake is up to date"
-    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"].values()
-    outputs = [out["path"] for stage in stages for out in stage["outs"] if Path(out["path"]).is_file()]
-    call("snakemake", "--cores", "1", "--touch", "--forceall", *outputs)
+    call("snakemake", "--cores", "1", "--touch", "--forceall", *outputs())
     jobs = planned()
     if not jobs:
         return "Snakemake has adopted the files"

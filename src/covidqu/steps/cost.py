@@ -27,6 +27,7 @@ from covidqu.config.training import Run
 from covidqu.data.batches import Batch
 from covidqu.data.examples import LABELS, Statistics
 from covidqu.files import Damaged, set_aside, write_text
+from covidqu.gpus import one_device
 from covidqu.imports import digest
 from covidqu.locks import only_writer
 from covidqu.steps.architectures import input_shape, on_meta
@@ -180,7 +181,7 @@ def convolution_gradients(
 
 def inference_speed(run: Run) -> dict[str, Any]:
     """Images per second as `predict` works: in 32 bit, with the mirror image where the run has `flip_test`."""
-    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    device = one_device(run.accelerator)
     torch.backends.cudnn.allow_tf32 = False
     if device.type == "cpu":
         keep_freed_memory()

@@ -16,6 +16,7 @@ from covidqu.data.batches import Batch, Batches, Loader, in_sequence
 from covidqu.data.examples import Examples, Inputs, RunData, Statistics
 from covidqu.data.index import pack_mask
 from covidqu.files import keep, replacing, sha256, take_back
+from covidqu.gpus import one_device
 from covidqu.locks import only_writer
 from covidqu.systems.base import System, build, load_weights, prepare
 from covidqu.training.card import identity
@@ -77,7 +78,7 @@ def _predict(name: str, run: Run, data: RunData, weights: Path, out: Path, roi_m
 
 def ready(run: Run, weights: Path) -> tuple[System, torch.device]:
     """The trained network and the device that it is on; sets the run's threads."""
-    device = torch.device("cuda" if run.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    device = one_device(run.accelerator)
     torch.backends.cudnn.allow_tf32 = False
     if run.threads:
         torch.set_num_threads(run.threads)

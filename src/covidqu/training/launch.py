@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import Logger, TensorBoardLogger
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from covidqu.config.machine import Machine
 from covidqu.config.training import Run
 from covidqu.cores import cores
+from covidqu.gpus import take
 from covidqu.training.memory import keep_freed_memory
 
 
@@ -29,10 +31,11 @@ def launch(run: Run, machine: Machine, live: Path | None = None) -> Fabric:
         keep_freed_memory()
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu",
-        devices=run.devices,
+        devices=take(run.devices) if on_gpu else run.devices,
         strategy="ddp" if run.devices > 1 else "auto",
         precision=run.precision,
         loggers=watched(machine, live),
+        plugins=[LightningEnvironment()],  # not that of a scheduler: there, `devices: 2` was one process that said two
     )
     fabric.launch()
     return fabric
