@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +50,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> P
 def workplace(tmp_path: Path, packed: Path) -> "Callable[..., Workplace]":
     from training import Workplace
 
-    made = []
+    number = count()
 
     def make(**changes: Any) -> Workplace:
-        folder = tmp_path / f"work{len(made)}"
+        folder = tmp_path / f"work{next(number)}"
         folder.mkdir()
-        made.append(Workplace(folder, packed, changes))
-        return made[-1]
+        return Workplace(folder, packed, changes)
 
     return make
 

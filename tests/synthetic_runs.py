@@ -128,7 +128,7 @@ def write_run(results: Path, params: Params, run: str, changes: dict[str, Any]) 
     folder.mkdir(parents=True)
     write_scores(folder / "scores.parquet", scores_of(params, run), {"run": run, "weights_sha256": "0" * 64})
     config = params.run(run).model_dump(mode="json") | changes
-    card = {"run": run, "config": config, "train_images": 60, "val_images": 20, "epochs_run": 3}
+    card = {"run": run, "config": config, "train_images": 60, "val_images": 20, "epochs_run": 3, "best_epoch": 2}
     card |= {"seconds": 90.0}
     (folder / "card.json").write_text(json.dumps(card))
     history = pd.DataFrame({"epoch": [1, 2, 3], "lr": [3e-4, 2e-4, 1e-6], "train_loss": [1.0, 0.8, 0.7]})

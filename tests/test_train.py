@@ -258,6 +258,7 @@ def test_two_processes_train_one_model(workplace: Callable[..., Workplace]) -> N
 def test_two_processes_give_what_one_gives(workplace: Callable[..., Workplace]) -> None:
     """To rounding, where a batch can be cut in two: no batch normalisation, no pooled Dice, no dropout."""
     name, own = "recon-mtl-t12", {"loss": {"infection": [{"kind": "bce", "weight": 1.0}]}, "monitor": "loss"}
+    own |= {"epochs": 3, "patience": None}
     own |= {"model": {"width": 8, "class_width": 4}, "image_px": 64, "augment": [{"kind": "horizontal_flip", "p": 0.5}]}
     one, two = workplace(runs={name: own}), workplace(runs={name: own}, anchor={"devices": 2})
     one.train(name)
