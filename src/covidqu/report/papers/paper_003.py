@@ -1,4 +1,4 @@
-"""Tables of paper 003 (multi-task networks with CBAM): data, hyper-parameters, classification.
+"""Tables of paper 003 (multi-task networks with CBAM): data, hyper-parameters.
 
 The paper's images are CT, ours are radiographs: only the direction of an effect can be compared. Infected is COVID-19,
 its second class is Normal; Non-COVID images, neither of the two, are left out. Shares are in percent, as printed;
@@ -10,23 +10,13 @@ from covidqu.config.data import SPLITS
 from covidqu.config.training import CLASS_MAPS, Run
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
-from covidqu.report.core.measures import class_cell, image_cell, not_run, over_seeds
-from covidqu.report.core.run_cells import class_protocol
+from covidqu.report.core.run_cells import not_run
+from covidqu.report.core.runs import CBAM as RUN
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.counts import counts
-from covidqu.report.papers.paper_003_masks import BACKBONES, MODELS, OURS, PERCENT, RUN, in_head
+from covidqu.report.papers.counts import Images
 
-METRICS = {
-    "Acc": "accuracy",
-    "Sens": "sensitivity",
-    "Spec": "specificity",
-    "AUC": "auc",
-    "Precision": "precision",
-    "F1": "f1",
-    "MCC": "mcc",
-}
 INFECTED, NORMAL = "Class 1 (Infected)", "Class 2 (Healthy)"  # as printed
-ON_THE_FLY = "augmented copies are drawn anew in each epoch, of Train only: there is no augmented count"
+NOTE = "chest radiographs; augmented copies are drawn anew in each epoch, of Train only: there is no augmented count"
 SETTINGS = (  # rows of Table 5
     *("Mini-Batch Size", "Learning Rate", "Number of Epochs", "Convolutional Kernel Size", "Gradient Decay Rate"),
     "Loopy Belief Propagation (for CRF)",
@@ -48,10 +38,12 @@ def images(sources: Sources) -> list[Cell]:
         NORMAL: [label for label, k in known.items() if k == 0],
         "Total": list(known),
     }
-    rows = {f"this data set, {split}": {"split": split} for split in SPLITS} | {"this data set, all": {"split": None}}
-    note = f"chest radiographs; {ON_THE_FLY}"
-    shown = {name: {"labels": labels, "note": f"{' and '.join(labels)}; {note}"} for name, labels in columns.items()}
-    return counts(sources, "infection", rows, shown)
+    rows = {f"this data set, {split}": split for split in SPLITS} | {"this data set, all": None}
+    return [
+        Images(split=split, labels=labels, note=f"{' and '.join(labels)}; {NOTE}").cell(sources, row, column)
+        for row, split in rows.items()
+        for column, labels in columns.items()
+    ]
 
 
 def hyper_parameters(sources: Sources) -> list[Cell]:
@@ -81,39 +73,3 @@ def settings(run: Run) -> dict[str, Value]:
         "Classes": classes or "none",
         "Sampler": run.sampler,
     }
-
-
-def table_4(sources: Sources) -> list[Cell]:
-    """Table 4: with and without CBAM."""
-    return _classification(sources, MODELS)
-
-
-def table_7(sources: Sources) -> list[Cell]:
-    """Table 7: the proposed model."""
-    return _classification(sources, OURS)
-
-
-def table_9(sources: Sources) -> list[Cell]:
-    """Table 9: simple and proposed on three backbones."""
-    return _classification(sources, BACKBONES)
-
-
-def _classification(sources: Sources, rows: dict[str, str]) -> list[Cell]:
-    """`rows`: label -> base run. Decisions by the larger probability, as the paper's, hence one number for both."""
-    cells = []
-    for row, run in rows.items():
-        cells += [_class(sources, row, column, run, metric) for column, metric in METRICS.items()]
-        cells.append(_class(sources, row, "Balanced Acc", run, "balanced_accuracy", paper=False))
-        cells.append(over_seeds(sources, run, lambda one, row=row: _always_infected(sources, row, one)))
-    return cells
-
-
-def _class(sources: Sources, row: str, column: str, run: str, metric: str, *, paper: bool = True) -> Cell:
-    how = class_protocol(metric) if paper else ""
-    return over_seeds(sources, run, lambda one: class_cell(sources, row, column, one, metric, paper=how, scale=PERCENT))
-
-
-def _always_infected(sources: Sources, row: str, run: str) -> Cell:
-    """Accuracy of a network that calls every image infected: the classes are not balanced here."""
-    shown = {"select": in_head, "scale": PERCENT, "how": "share of infected images"}
-    return image_cell(sources, row, "Acc of always infected", run, lambda s: s["class_target"] == 1, **shown)
