@@ -1,7 +1,8 @@
 """All tables and figures, one entry each, in the order of listings. Imports nothing heavy.
 
 A new one costs an entry here and the function that makes it: of a table `function(sources) -> cells`, of a figure
-`function(sources, wanted) -> matplotlib figure`. Remarks below a table are in `remarks.yaml`.
+`function(sources, wanted) -> matplotlib figure`. A paper's table without a function is described in the paper's file:
+`measured` in `published/*.yaml`, read by `papers/measured.py`. Remarks below a table are in `remarks.yaml`.
 """
 
 from collections.abc import Iterable
@@ -67,7 +68,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
     ),
     # paper 001
     Table("unetpp-b3/data", reads=DATA),
-    Table("unetpp-b3/table-1", "papers.paper_001:hyper_parameters", settings=UNETPP),
+    Table("unetpp-b3/table-1", settings=UNETPP),
     Table("unetpp-b3/table-2", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/table-3", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/text", "papers.paper_001:dynamics", runs=(UNETPP,), reads=DATA),
@@ -102,11 +103,11 @@ ARTEFACTS: tuple[Artefact, ...] = (
     ),
     Figure("unet-roi/architecture", NETWORK, runs=UNET_ROI[1:2], reads=Reads.ARCHITECTURES, caption="architecture"),
     # paper 003
-    Table("cbam-mtl/table-1", "papers.paper_003:earlier_work"),
+    Table("cbam-mtl/table-1"),
     Table("cbam-mtl/table-2", "papers.paper_003:images", reads=DATA),
     Table("cbam-mtl/table-3", "papers.paper_003_masks:table_3", runs=CBAM_PAIR, baselines=AS_MASK),
     Table("cbam-mtl/table-4", runs=CBAM_PAIR, baselines=AS_CLASS),
-    Table("cbam-mtl/table-5", "papers.paper_003:hyper_parameters", settings=CBAM),
+    Table("cbam-mtl/table-5", settings=CBAM),
     Table("cbam-mtl/table-6", "papers.paper_003_masks:table_6", runs=(CBAM,), baselines=AS_MASK),
     Table("cbam-mtl/table-7", runs=(CBAM,), baselines=AS_CLASS),
     Table("cbam-mtl/table-8", "papers.paper_003_masks:table_8", runs=CBAM_NETS, baselines=AS_MASK),
@@ -143,7 +144,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
         runs=RECON_ALL,
         baselines=Baselines((MASK, CLASS), (RECON,), one_row=True),
     ),
-    Table("recon-mtl/text", "papers.paper_004:prose", runs=(RECON,), baselines=Baselines((CLASS,), (RECON,))),
+    Table("recon-mtl/text", runs=(RECON,), baselines=Baselines((CLASS,), (RECON,))),
     Figure(
         "recon-mtl/figure-3",
         "drawing.data_figures:composition",

@@ -30,7 +30,7 @@ FALSE_POSITIVES = {  # column: measure of the protocols `fp_*`
     "mean positive share of the image": "area",
     "mean positive share of the lung": "area_of_lung",
 }
-FALSE_INFECTION = FALSE_POSITIVES | {"median positive share of the image": MEDIAN}
+WITH_MEDIAN = FALSE_POSITIVES | {"median positive share of the image": MEDIAN}
 APART = {"fp_normal": "Normal", "fp_pneumonia": "other pneumonia"}  # whose false infection it is, in words
 Found = tuple[float | None, float | None, float | None]  # value, lower and upper bound
 NONE: Found = (None, None, None)
@@ -141,7 +141,7 @@ def false_infection(run: str, protocol: str, suffix: str = "", note: str = "") -
 
     `protocol`: one of `APART`.
     """
-    return {f"{c}{suffix}": Mask(run=run, metric=m, correct=protocol, note=note) for c, m in FALSE_INFECTION.items()}
+    return {f"{c}{suffix}": Mask(run=run, metric=m, correct=protocol, note=note) for c, m in WITH_MEDIAN.items()}
 
 
 def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Found:

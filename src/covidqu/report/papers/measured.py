@@ -11,14 +11,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from covidqu.config.base import Strict, explain
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import FALSE_INFECTION, Classes, Loss, Mask, Measure, Prevalence
+from covidqu.report.core.measures import WITH_MEDIAN, Classes, Loss, Mask, Measure, Prevalence
 from covidqu.report.core.published import paper
 from covidqu.report.core.run_cells import evaluate, over_seeds
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.counts import Images, Scored
+from covidqu.report.papers.settings import Setting
 
 Keys = dict[str, Any]
-One = Measure | Images | Scored
+One = Measure | Images | Scored | Setting
 KINDS: dict[str, type[One]] = {
     "mask": Mask,
     "classes": Classes,
@@ -26,11 +27,12 @@ KINDS: dict[str, type[One]] = {
     "loss": Loss,
     "images": Images,
     "scored": Scored,
+    "setting": Setting,
 }
 
 
 class Block(Strict):
-    """`columns` "false infection": those of `FALSE_INFECTION`. `seeds`: means over repetitions, where there are any."""
+    """`columns` "false infection": those of `WITH_MEDIAN`. `seeds`: means over repetitions, where there are any."""
 
     each: Keys = Field(default={})
     rows: dict[str, Keys] = Field(min_length=1)
@@ -41,7 +43,7 @@ class Block(Strict):
         """By row and column, in the order of the table; ValueError names the cell of every fault."""
         columns, found, faults = self.columns, {}, []
         if isinstance(columns, str):
-            columns = {column: {"kind": "mask", "metric": metric} for column, metric in FALSE_INFECTION.items()}
+            columns = {column: {"kind": "mask", "metric": metric} for column, metric in WITH_MEDIAN.items()}
         for row, of_row in self.rows.items():
             for column, of_column in columns.items():
                 try:
@@ -73,10 +75,12 @@ def blocks(name: str) -> list[Block]:
     place = f"{system}.yaml: tables.{short}.measured"
     try:
         found = TypeAdapter(list[Block]).validate_python(paper(system).tables[short].measured)
+        for block in found:
+            block.measures()
     except ValidationError as error:
         raise ValueError(f"{place}: {explain(error, Block)}") from None
-    if not found:
-        raise ValueError(f"{place}: is empty; say how each cell is measured, or name a function in the catalogue")
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
     return found
 
 

@@ -1,53 +1,17 @@
-"""Tables of paper 001 (U-Net++ on EfficientNet-B3): hyper-parameters, training dynamics."""
+"""Numbers in the prose of paper 001 (U-Net++ on EfficientNet-B3): training dynamics and infected area."""
 
 from dataclasses import replace
 
 from covidqu.config.data import PX
-from covidqu.config.training import Run
 from covidqu.report.core.cells import Cell, Value
-from covidqu.report.core.kinds import Kind, Missing, Status
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import NONE, Found, measure
-from covidqu.report.core.published import printed
 from covidqu.report.core.run_cells import SEEDS, not_run, or_missing
 from covidqu.report.core.sources import Sources
 
 RUN = "unetpp-b3"
 TASK = "infection"
 BATCHES = "batch8_seq"
-
-
-def hyper_parameters(sources: Sources) -> list[Cell]:
-    """Table I beside the run's resolved settings."""
-    if RUN not in sources.params.resolved:
-        reason = f"run {RUN} is not in the parameters"
-        return [not_run(row, column, reason) for row, column in printed("unetpp-b3/table-1")]
-    how = "settings of the run"
-    cells = [
-        Cell(row, "Value", None, v, v, how, how, run=RUN, kind=Kind.SETTING)
-        for row, v in _settings(sources.params.run(RUN)).items()
-    ]
-    return cells
-
-
-def _settings(run: Run) -> dict[str, Value]:
-    terms = [f"{t.weight:g} x {t.kind}{_weighting(t)}" for t in run.loss.get(TASK, [])]
-    return {
-        "Input size": f"{run.image_px}x{run.image_px}",
-        "Batch size": run.batch,
-        "Learning rate": f"{run.optimizer.lr:g}",
-        "Optimizer": run.optimizer.kind,
-        "Loss function": " + ".join(terms),
-        "Epochs": run.epochs,
-        "Early stopping patience": "none" if run.patience is None else run.patience,
-        "Encoder weights": run.init,
-        "Encoder": getattr(run.model, "encoder", run.model.system),
-        "Augmentation": ", ".join(a.kind for a in run.augment) or "none",
-    }
-
-
-def _weighting(term: object) -> str:
-    weight = getattr(term, "pos_weight", 1.0)
-    return "" if weight == 1.0 else f" (pos_weight {weight})"
 
 
 def dynamics(sources: Sources) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Tables of paper 004 (multi-task network with reconstruction): task combinations, area under the ROC curve, settings.
+"""Table 2 of paper 004 (multi-task network with reconstruction): task combinations and single-task networks.
 
 The paper's images are CT, ours are radiographs: COVID is COVID-19, non-COVID is Normal and Non-COVID together. Its Dice
 is that of Keras, most likely: probabilities, not masks, pooled over batches of four, and only 30 of its 100 test images
@@ -10,7 +10,7 @@ from covidqu.evaluate import protocols
 from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.evaluate.statistics import bootstrap_strata
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.kinds import Missing, Status, Unit
 from covidqu.report.core.measures import (
     FALSE_POSITIVES,
     HEADLINE,
@@ -23,7 +23,7 @@ from covidqu.report.core.measures import (
     PerImage,
     scaled,
 )
-from covidqu.report.core.run_cells import across, evaluate, not_run
+from covidqu.report.core.run_cells import across
 from covidqu.report.core.runs import RECON as OURS
 from covidqu.report.core.sources import Sources
 
@@ -42,7 +42,6 @@ EXPERIMENTS = {  # row of Table 2: run; the paper repeats its own system in each
 NO_MASK, NO_CLASS = ("recon-mtl-t13", "recon-mtl-cnn8"), ("recon-mtl-t12", "recon-mtl-unet", "recon-mtl-unet-512")
 RECONSTRUCTS = ("recon-mtl-t12", "recon-mtl-t13", "recon-mtl-t123-512", OURS)
 CLASS_METRICS = {"Acc": "accuracy", "Sens": "sensitivity", "Spec": "specificity", "AUC": "auc"}
-SETTINGS = ("mini-batch size", "learning rate", "epochs", "early stopping")  # stated in the text
 SOFT = [{"kind": "dice", "weight": 1.0, "smooth": 1.0}]  # the training loss is 1 minus this Dice
 
 
@@ -88,19 +87,3 @@ class SoftDice(Measure):
         soft = bootstrap_strata(dice, protocols.infected_batches(scores, "infection", batch), config)
         how = f"soft, mean over batches of {batch}, {images}"
         return found._replace(paper=how, by_paper=scaled(soft))
-
-
-def prose(sources: Sources) -> list[Cell]:
-    """The area under the ROC curve; counts of CT patients and images are printed only."""
-    area = evaluate(sources, "ROC AUC (Fig 5)", "value", Classes(run=OURS, metric="auc", paper=True))
-    return [area, *_settings(sources)]
-
-
-def _settings(sources: Sources) -> list[Cell]:
-    """Settings that the text states, beside those of the run."""
-    if OURS not in sources.params.resolved:
-        return [not_run(row, "value", f"run {OURS} is not in the parameters") for row in SETTINGS]
-    run, how = sources.params.run(OURS), "settings of the run"
-    patience = "none" if run.patience is None else run.patience
-    values = dict(zip(SETTINGS, (run.batch, run.optimizer.lr, run.epochs, patience), strict=True))
-    return [Cell(row, "value", None, v, v, how, how, run=OURS, kind=Kind.SETTING) for row, v in values.items()]

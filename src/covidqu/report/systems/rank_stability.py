@@ -29,9 +29,7 @@ def table(sources: Sources) -> list[Cell]:
     reason = _why_not(sources)
     if reason or sources.duplicates is None:
         return [not_run(row, column, str(reason)) for row in SYSTEMS for column in (*RANKS, MEAN)]
-    runs = {
-        row: [r for r in sources.params.seeds(run) if sources.why_no_run(r) is None] for row, run in SYSTEMS.items()
-    }
+    runs = {row: _scored(sources, run) for row, run in SYSTEMS.items()}
     names = [run for found in runs.values() for run in found]
     dice = pd.concat({run: _dice(sources, run) for run in names}, axis=1, join="inner")
     groups = copies(list(dice.index), sources.duplicates)
