@@ -94,5 +94,5 @@ def test_settings_that_the_text_states_stand_beside_those_of_the_run(tmp_path: P
         "epochs": 500,
         "early stopping": 35,
     }
-    ours = (run.batch, run.optimizer.lr, run.epochs, run.patience)
+    ours = (run.batch, f"{run.optimizer.lr:g}", run.epochs, run.patience)
     assert tuple(c.measured_paper for c in shown.values()) == ours

@@ -19,7 +19,7 @@ from covidqu.report.comparison import comparison
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.sources import Sources
 from covidqu.report.figures import figure
-from covidqu.report.papers import paper_002
+from covidqu.report.papers import measured
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build, write
 
@@ -263,15 +263,15 @@ def test_long_texts_are_shown_where_they_part() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_each_table_is_made_once(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, calls = paper_002.lung, []
+    make, calls = measured.cells, []
 
-    def counted(sources: Sources) -> list[Cell]:
-        calls.append(sources)
-        return make(sources)
+    def counted(sources: Sources, name: str) -> list[Cell]:
+        calls.append(name)
+        return make(sources, name)
 
-    monkeypatch.setattr(paper_002, "lung", counted)
+    monkeypatch.setattr(measured, "cells", counted)
     assert recompute([RESULTS], None, params) == 0
-    assert len(calls) == 1, "itself, the overview and the comparison share it"
+    assert calls.count("unet-roi/table-3") == 1, "itself, the overview and the comparison share it"
 
 
 class Terminal(io.StringIO):

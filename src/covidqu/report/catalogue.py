@@ -1,7 +1,8 @@
 """All tables and figures, one entry each, in the order of listings. Imports nothing heavy.
 
 A new one costs an entry here and the function that makes it: of a table `function(sources) -> cells`, of a figure
-`function(sources, wanted) -> matplotlib figure`. Remarks below a table are in `remarks.yaml`.
+`function(sources, wanted) -> matplotlib figure`. A paper's table without a function is described in the paper's file:
+`measured` in `published/*.yaml`, read by `papers/measured.py`. Remarks below a table are in `remarks.yaml`.
 """
 
 from collections.abc import Iterable
@@ -40,15 +41,13 @@ MATRIX, LUNGS = "drawing.classification_figures:confusion_matrix", "drawing.mask
 
 ARTEFACTS: tuple[Artefact, ...] = (
     # paper 000
-    Table("swin-dual/table-1", "papers.paper_000:table_1", reads=DATA),
-    Table("swin-dual/table-2", "papers.paper_000:table_2", reads=DATA),
+    Table("swin-dual/table-1", reads=DATA),
+    Table("swin-dual/table-2", reads=DATA),
     Table("swin-dual/table-3", "papers.paper_000:table_3", reads=IMAGES),
     Table("swin-dual/table-params", "papers.param_counts:swin_parts", reads=Reads.ARCHITECTURES),
-    Table("swin-dual/table-4", "papers.paper_000:lung", runs=SWIN[:1], baselines=Baselines((CLASS,), SWIN[:1])),
-    Table(
-        "swin-dual/table-5", "papers.paper_000:infection", runs=SWIN[1:], baselines=Baselines((MASK, CLASS), SWIN[1:])
-    ),
-    Table("swin-dual/text", "papers.paper_000:prose", runs=SWIN, baselines=Baselines((MASK, CLASS), SWIN)),
+    Table("swin-dual/table-4", runs=SWIN[:1], baselines=Baselines((CLASS,), SWIN[:1])),
+    Table("swin-dual/table-5", runs=SWIN[1:], baselines=Baselines((MASK, CLASS), SWIN[1:])),
+    Table("swin-dual/text", runs=SWIN, baselines=Baselines((MASK, CLASS), SWIN)),
     Figure("swin-dual/figure-1", NETWORK, runs=SWIN[1:], reads=Reads.ARCHITECTURES, caption="architecture"),
     Figure("swin-dual/figure-2", LOSSES, runs=SWIN[:1], caption="training and validation loss, phase 1"),
     Figure("swin-dual/figure-3", LOSSES, runs=SWIN[1:], caption="training and validation loss, phase 2"),
@@ -68,10 +67,10 @@ ARTEFACTS: tuple[Artefact, ...] = (
         kind="png",
     ),
     # paper 001
-    Table("unetpp-b3/data", "papers.paper_001:images", reads=DATA),
-    Table("unetpp-b3/table-1", "papers.paper_001:hyper_parameters", settings=UNETPP),
-    Table("unetpp-b3/table-2", "papers.paper_001:overall", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
-    Table("unetpp-b3/table-3", "papers.paper_001:by_category", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
+    Table("unetpp-b3/data", reads=DATA),
+    Table("unetpp-b3/table-1", settings=UNETPP),
+    Table("unetpp-b3/table-2", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
+    Table("unetpp-b3/table-3", runs=(UNETPP,), baselines=Baselines((MASK,), (UNETPP,))),
     Table("unetpp-b3/text", "papers.paper_001:dynamics", runs=(UNETPP,), reads=DATA | Reads.VALIDATION),
     Figure(
         "unetpp-b3/figure-1",
@@ -88,9 +87,9 @@ ARTEFACTS: tuple[Artefact, ...] = (
     ),
     Figure("unetpp-b3/architecture", NETWORK, runs=(UNETPP,), reads=Reads.ARCHITECTURES, caption="architecture"),
     # paper 002
-    Table("unet-roi/table-1", "papers.paper_002:table_1", reads=DATA),
-    Table("unet-roi/table-2", "papers.paper_002:table_2", reads=DATA),
-    Table("unet-roi/table-3", "papers.paper_002:lung", runs=UNET_ROI[:1]),
+    Table("unet-roi/table-1", reads=DATA),
+    Table("unet-roi/table-2", reads=DATA),
+    Table("unet-roi/table-3", runs=UNET_ROI[:1]),
     Table(
         "unet-roi/table-4", "papers.paper_002:infection", runs=UNET_ROI[1:], baselines=Baselines((MASK,), UNET_ROI[1:2])
     ),
@@ -104,15 +103,15 @@ ARTEFACTS: tuple[Artefact, ...] = (
     ),
     Figure("unet-roi/architecture", NETWORK, runs=UNET_ROI[1:2], reads=Reads.ARCHITECTURES, caption="architecture"),
     # paper 003
-    Table("cbam-mtl/table-1", "papers.paper_003:earlier_work"),
+    Table("cbam-mtl/table-1"),
     Table("cbam-mtl/table-2", "papers.paper_003:images", reads=DATA),
     Table("cbam-mtl/table-3", "papers.paper_003_masks:table_3", runs=CBAM_PAIR, baselines=AS_MASK),
-    Table("cbam-mtl/table-4", "papers.paper_003:table_4", runs=CBAM_PAIR, baselines=AS_CLASS),
-    Table("cbam-mtl/table-5", "papers.paper_003:hyper_parameters", settings=CBAM),
+    Table("cbam-mtl/table-4", runs=CBAM_PAIR, baselines=AS_CLASS),
+    Table("cbam-mtl/table-5", settings=CBAM),
     Table("cbam-mtl/table-6", "papers.paper_003_masks:table_6", runs=(CBAM,), baselines=AS_MASK),
-    Table("cbam-mtl/table-7", "papers.paper_003:table_7", runs=(CBAM,), baselines=AS_CLASS),
+    Table("cbam-mtl/table-7", runs=(CBAM,), baselines=AS_CLASS),
     Table("cbam-mtl/table-8", "papers.paper_003_masks:table_8", runs=CBAM_NETS, baselines=AS_MASK),
-    Table("cbam-mtl/table-9", "papers.paper_003:table_9", runs=CBAM_NETS, baselines=AS_CLASS),
+    Table("cbam-mtl/table-9", runs=CBAM_NETS, baselines=AS_CLASS),
     Table("cbam-mtl/text", "papers.paper_003_pairs:tests", runs=CBAM_PAIR),
     Figure("cbam-mtl/figure-1", NETWORK, runs=(CBAM,), reads=Reads.ARCHITECTURES, caption="architecture"),
     Figure(
@@ -138,14 +137,14 @@ ARTEFACTS: tuple[Artefact, ...] = (
         kind="png",
     ),
     # paper 004
-    Table("recon-mtl/table-1", "papers.paper_004:split", reads=DATA),
+    Table("recon-mtl/table-1", reads=DATA),
     Table(
         "recon-mtl/table-2",
         "papers.paper_004:experiments",
         runs=RECON_ALL,
         baselines=Baselines((MASK, CLASS), (RECON,), one_row=True),
     ),
-    Table("recon-mtl/text", "papers.paper_004:prose", runs=(RECON,), baselines=Baselines((CLASS,), (RECON,))),
+    Table("recon-mtl/text", runs=(RECON,), baselines=Baselines((CLASS,), (RECON,))),
     Figure(
         "recon-mtl/figure-3",
         "drawing.data_figures:composition",
@@ -349,7 +348,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
     ),
     Table(
         "audit/000-false-infection",
-        "systems.audits:false_infection",
+        "systems.audits:invented_infection",
         runs=SWIN[1:],
         caption="Infection that paper 000's network paints on images without annotated infection",
     ),

@@ -7,6 +7,7 @@ is not in `params.resolved` is never read: its cells say "not run", and figures 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, Flag, auto
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from covidqu.report.core.sources import Sources
 
 Runs = tuple[str, ...] | Callable[[Params], list[str]]  # base runs, or a rule
+MEASURED = "papers.measured:cells"
 OF_RUN = ("scores.parquet", "card.json", "history.csv")
 
 
@@ -70,11 +72,12 @@ class Wanted(NamedTuple):
 class Artefact:
     """A table or figure called `{system}/{name}`, or `common/...` across systems, `audit/...` of one claim.
 
-    `make`: "module:function" below `covidqu.report`. `caption`: what it shows; of a paper's table the paper says it.
+    `make`: "module:function" below `covidqu.report`; left out of a table whose paper's file says how its cells are
+    measured. `caption`: what it shows; of a paper's table the paper says it.
     """
 
     name: str
-    make: str
+    make: str = MEASURED
     _: KW_ONLY
     runs: Runs = ()
     reads: Reads = Reads.RUNS
@@ -159,6 +162,12 @@ class Artefact:
         return list(dict.fromkeys(seen))
 
 
+@cache
+def _of_name(made: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The same function at each call: `Sources.once` knows what it has made by that."""
+    return partial(made, name=name)
+
+
 @dataclass(frozen=True)
 class Table(Artefact):
     """A table; `make` gives its cells from the sources.
@@ -189,6 +198,11 @@ class Table(Artefact):
     def shows(self) -> str:
         """The caption, of a paper's table the paper's."""
         return self.caption or paper(self.group).tables[self.short].caption
+
+    def function(self) -> Callable[..., Any]:
+        """What makes its cells from the sources; of one that the paper's file describes, from its name as well."""
+        made = super().function()
+        return _of_name(made, self.name) if self.make == MEASURED else made
 
     def cells(self, sources: "Sources") -> list[Cell]:
         """Its cells, of a paper's table with the printed values beside ours."""

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -28,6 +28,7 @@ class PrintedTable(Strict):
 
     `kind`, `unit`: of the whole table, or by patterns of "row / column", of which the first that fits holds; without
     one a value is performance. `decimals`: to how many a column is printed, where its values do not show it.
+    `measured`: how ours are made, where that takes no function; `papers/measured.py` reads and checks it.
     """
 
     caption: str
@@ -36,6 +37,7 @@ class PrintedTable(Strict):
     kind: Kind | dict[str, Kind] = Kind.PERFORMANCE
     unit: Unit | dict[str, Unit] = Field(default={})
     decimals: dict[str, int] = Field(default={})
+    measured: list[Any] = Field(default=[])
 
     @model_validator(mode="after")
     def _rectangular(self) -> "PrintedTable":

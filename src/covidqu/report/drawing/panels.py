@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.report.core.artefacts import Wanted
-from covidqu.report.core.measures import APART, false_positive_cells
+from covidqu.report.core.measures import APART, false_infection
+from covidqu.report.core.run_cells import across
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, YELLOW
@@ -137,7 +138,7 @@ def false_infection_words(sources: Sources, named: dict[str, str]) -> str:
     """How often each run (run -> its name here) marks infection where none is annotated; empty without scores."""
     found = []
     for protocol, who in APART.items():
-        rates = [false_positive_cells(sources, "", run, protocol)[:2] for run in named]
+        rates = [across(sources, "", false_infection(run, protocol))[:2] for run in named]
         words = [f"{named[a.run]} {a.measured_correct:.1%} / {b.measured_correct:.1%}" for a, b in rates if a.measured]
         found += [f"{who} (n = {rates[0][0].n}): {', '.join(words)}"] if words else []
     return f"Test images with a positive pixel / more than 1 % positive, {'; '.join(found)}" if found else ""

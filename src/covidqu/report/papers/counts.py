@@ -1,18 +1,16 @@
 """Counts of images in the tables of papers: of the packed index by split and class, and of what a run was scored on."""
 
-from collections.abc import Collection, Mapping
-from itertools import product
-from typing import Any
+from typing import Literal
 
 import pandas as pd
 
+from covidqu.config.base import Strict
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Unit
 from covidqu.report.core.run_cells import or_missing
 from covidqu.report.core.sources import Sources
 
-COUNT = "count of images"
-Where = Mapping[str, Any]  # `split` (None: all), or `labels` and perhaps a `note`: arguments of `count_cell`
+COUNT, SCORED = "count of images", "count of scored images"
 
 
 def counted(index: pd.DataFrame, subset: str, split: str | None, label: str | None) -> int:
@@ -23,29 +21,41 @@ def counted(index: pd.DataFrame, subset: str, split: str | None, label: str | No
     return int(rows.sum())
 
 
-@or_missing
-def count_cell(
-    sources: Sources, row: str, column: str, subset: str, split: str | None, labels: Collection[str], note: str = ""
-) -> Cell:
-    """Images of a subset with one of `labels`, the same under any protocol; None takes all splits."""
-    images = sources.packed(subset)
-    here = images["label"].isin(labels)
-    number = int(here.sum() if split is None else (here & (images["split"] == split)).sum())
-    what = {"note": note, "kind": Kind.DATA, "unit": Unit.COUNT}
-    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=split or "all", **what)
+class Images(Strict):
+    """Images of a subset with one of `labels`, the same under any protocol; `split` None: of all splits."""
+
+    subset: Literal["lung", "infection"] = "infection"
+    split: Literal["Train", "Val", "Test"] | None = None
+    labels: list[str]
+    note: str = ""
+
+    def cell(self, sources: Sources, row: str, column: str) -> Cell:
+        """Their number, or why it is not known."""
+        return _images(sources, row, column, self)
 
 
 @or_missing
-def scored_images(sources: Sources, row: str, column: str, run: str, label: str) -> Cell:
+def _images(sources: Sources, row: str, column: str, of: Images) -> Cell:
+    images = sources.packed(of.subset)
+    here = images["label"].isin(of.labels)
+    number = int(here.sum() if of.split is None else (here & (images["split"] == of.split)).sum())
+    what = {"note": of.note, "kind": Kind.DATA, "unit": Unit.COUNT}
+    return Cell(row, column, None, number, number, COUNT, COUNT, n=number, split=of.split or "all", **what)
+
+
+class Scored(Strict):
     """Test images of a class that a run was scored on."""
-    count, how = int((sources.scores(run)["label"] == label).sum()), "count of scored images"
-    what = {"run": run, "split": "Test", "kind": Kind.DATA, "unit": Unit.COUNT}
-    return Cell(row, column, None, count, count, how, how, n=count, **what)
+
+    run: str
+    label: str
+
+    def cell(self, sources: Sources, row: str, column: str) -> Cell:
+        """Their number, or why it is not known."""
+        return _scored(sources, row, column, self)
 
 
-def counts(sources: Sources, subset: str, rows: dict[str, Where], columns: dict[str, Where]) -> list[Cell]:
-    """Images of a subset; rows say the split and columns the classes, or the other way round."""
-    return [
-        count_cell(sources, row, column, subset, **one, **other)
-        for (row, one), (column, other) in product(rows.items(), columns.items())
-    ]
+@or_missing
+def _scored(sources: Sources, row: str, column: str, of: Scored) -> Cell:
+    count = int((sources.scores(of.run)["label"] == of.label).sum())
+    what = {"run": of.run, "split": "Test", "kind": Kind.DATA, "unit": Unit.COUNT}
+    return Cell(row, column, None, count, count, SCORED, SCORED, n=count, **what)

@@ -8,7 +8,6 @@ percent, as printed; every number is the mean over seeds.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from statistics import stdev
 
 import numpy as np
@@ -23,14 +22,19 @@ from covidqu.report.core.measures import (
     FALSE_POSITIVES,
     HEADLINE,
     MARKED,
+    NONE,
+    PERCENT,
+    Mask,
+    Measure,
+    Number,
+    PerImage,
+    Psnr,
     at_px,
-    cell,
-    image_cell,
-    not_run,
-    over_seeds,
-    psnr_cell,
+    in_head,
+    joined,
+    scaled,
 )
-from covidqu.report.core.run_cells import SEEDS, joined, or_missing, scaled, tested_on
+from covidqu.report.core.run_cells import not_run, over_seeds, per_seed
 from covidqu.report.core.sources import Sources
 
 RUN, PRE = "cbam-mtl-unet-proposed", "cbam-mtl-unet-pre"
@@ -41,27 +45,20 @@ BACKBONES = {  # Tables 8 and 9
     for label, kind in (("Simple Multi-Task", "simple"), ("Proposed Method", "proposed"))
     for shown, net in (("U-net", "unet"), ("U-net++", "unetpp"), ("RESUNET", "resunet"))
 }
-PERCENT = 100.0
 TASK = "infection"
-SPREAD = {"kind": Kind.PERFORMANCE, "unit": Unit.PERCENT}
 ALL = "img_all_e1"
 UNKNOWN = "the paper does not say how it averages"
 BLANK = "of an empty mask: 1 for a blank prediction, else 0; a convention, no overlap"
 Select = Callable[[pd.DataFrame], pd.Series]
 
 
-def in_head(scores: pd.DataFrame) -> pd.Series:
-    """Images whose label is a class of the head; (n,) bool, as for the next two."""
-    return scores["class_target"] >= 0
-
-
 def infected(scores: pd.DataFrame) -> pd.Series:
-    """Images of class 1."""
+    """(n,) bool: images of class 1."""
     return scores["class_target"] == 1
 
 
 def normal(scores: pd.DataFrame) -> pd.Series:
-    """Images of class 0."""
+    """(n,) bool: images of class 0."""
     return scores["class_target"] == 0
 
 
@@ -100,113 +97,110 @@ def _segmentation(sources: Sources, rows: dict[str, str], *, apart: bool) -> lis
     """`rows`: label -> base run; `apart`: infected and Normal images by themselves too."""
     cells = []
     for row, run in rows.items():
-        groups = GROUPS if apart else {"": in_head}
-        for suffix, select in groups.items():
-            cells += _group(sources, row, run, suffix, select)
-        cells += _dice_cells(sources, row, run)
-        cells += _empty_cells(sources, row, run) if apart else []
+        measures: dict[str, Measure] = {}
+        for suffix, select in GROUPS.items() if apart else [("", in_head)]:
+            measures |= {f"{column}{suffix}": one for column, one in _of_group(run, select).items()}
+        dice, over_images = Dice(run=run), StdOfImages(run=run)
+        empty = _of_empty_masks(run) if apart else {}
+        cells += [over_seeds(sources, row, column, one) for column, one in (measures | {"Dice": dice}).items()]
+        cells.append(_std(row, "Dice Std", per_seed(sources, row, "Dice", dice)))
+        last = {"Dice Std over images": over_images} | empty
+        cells += [over_seeds(sources, row, column, one) for column, one in last.items()]
     return cells
 
 
-def _group(sources: Sources, row: str, run: str, suffix: str, select: Select) -> list[Cell]:
-    """Acc, MSE, PSNR and SSIM of one group of images."""
+def _of_group(run: str, select: Select) -> dict[str, Measure]:
+    """Acc, MSE, PSNR and SSIM of one group of images; the paper's are of all images of the head."""
+    paper = select is in_head
 
-    def mean(
-        column: str, quantity: str | Callable[[int], Callable[[pd.DataFrame], pd.Series]], **shown: object
-    ) -> Cell:
-        def make(one: str) -> Cell:
-            px = side(sources, one)
-            asked = f"{TASK}_{quantity}_at_{px}" if isinstance(quantity, str) else quantity(px)
-            how = f"mean over images, {px} px"
-            paper = how if select is in_head and "paper" not in shown else ""
-            words = {"how": how, "paper": paper} | shown
-            return image_cell(sources, row, f"{column}{suffix}", one, asked, select=select, **words)
+    def wrong(scores: pd.DataFrame, px: int) -> pd.Series:
+        return 1 - per_image(scores, px, ALL, "accuracy")
 
-        return over_seeds(sources, run, make)
+    def right(scores: pd.DataFrame, px: int) -> pd.Series:
+        return per_image(scores, px, ALL, "accuracy")
 
-    return [
-        mean("Acc", lambda px: lambda s: per_image(s, px, ALL, "accuracy"), scale=PERCENT),
-        mean("MSE", "mse"),
-        mean("MSE, thresholded", lambda px: lambda s: 1 - per_image(s, px, ALL, "accuracy"), paper=""),
-        over_seeds(sources, run, lambda one: _psnr(sources, row, f"PSNR{suffix}", one, select)),
-        over_seeds(sources, run, lambda one: _hard_psnr(sources, row, f"PSNR, thresholded{suffix}", one, select)),
-        mean("SSIM", "ssim"),
-    ]
+    return {
+        "Acc": AtSide(run=run, quantity=right, select=select, paper=paper, percent=True),
+        "MSE": AtSide(run=run, quantity=lambda s, px: s[f"{TASK}_mse_at_{px}"], select=select, paper=paper),
+        "MSE, thresholded": AtSide(run=run, quantity=wrong, select=select),
+        "PSNR": BothPsnr(run=run, select=select),
+        "PSNR, thresholded": HardPsnr(run=run, select=select),
+        "SSIM": AtSide(run=run, quantity=lambda s, px: s[f"{TASK}_ssim_at_{px}"], select=select, paper=paper),
+    }
 
 
-def _psnr(sources: Sources, row: str, column: str, run: str, select: Select) -> Cell:
+class AtSide(Measure):
+    """Mean of a quantity per image, a function of the scores and the side of the run's masks."""
+
+    quantity: Callable[[pd.DataFrame, int], np.ndarray | pd.Series]
+    select: Select
+    how: str = "mean over images"
+    paper: bool = False
+    percent: bool = False
+    unit: Unit | None = None
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images that `select` chooses."""
+        px = side(sources, self.run)
+        what = {name: getattr(self, name) for name in ("run", "note", "select", "paper", "percent", "unit")}
+        of = PerImage(**what, quantity=lambda s: self.quantity(s, px), how=f"{self.how}, {px} px")
+        return of.number(sources)
+
+
+class BothPsnr(Measure):
     """Mean over images with an error beside that of the pooled MSE; probabilities, peak 1."""
-    errors = f"{TASK}_mse_at_{side(sources, run)}"
-    by_us = psnr_cell(sources, row, column, run, errors, pooled=True, select=select)
-    each = psnr_cell(sources, row, column, run, errors, pooled=False, select=select)
-    if not (by_us.measured and each.measured):
-        return by_us
-    left_out = by_us.n - each.n
-    note = joined(UNKNOWN, f"{left_out} perfect images have no PSNR and are left out of the paper's column")
-    if by_us.ci_low is not None and not np.isfinite([by_us.ci_low, by_us.ci_high]).all():
-        by_us = replace(by_us, ci_low=None, ci_high=None)
-        note = joined(note, "no interval: resamples without an error have no PSNR")
-    return replace(
-        by_us,
-        measured_paper=each.measured_correct,
-        protocol_paper=each.protocol_correct,
-        paper_low=each.ci_low,
-        paper_high=each.ci_high,
-        note=note,
-    )
+
+    select: Select
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images that `select` chooses."""
+        what = {"run": self.run, "errors": f"{TASK}_mse_at_{side(sources, self.run)}", "select": self.select}
+        by_us, each = (Psnr(**what, pooled=pooled).number(sources) for pooled in (True, False))
+        note = joined(UNKNOWN, f"{by_us.n - each.n} perfect images have no PSNR and are left out of the paper's column")
+        value, *bounds = by_us.found
+        if bounds[0] is not None and not np.isfinite(bounds).all():
+            by_us = by_us._replace(found=(value, None, None))
+            note = joined(note, "no interval: resamples without an error have no PSNR")
+        return by_us._replace(paper=each.how, by_paper=each.found, note=note)
 
 
-def _hard_psnr(sources: Sources, row: str, column: str, run: str, select: Select) -> Cell:
+class HardPsnr(Measure):
     """Of thresholded masks: many are perfect, blank on blank."""
-    px = side(sources, run)
 
-    def decibels(scores: pd.DataFrame) -> np.ndarray:
-        errors = 1 - per_image(scores, px, ALL, "accuracy")
-        return quality.psnr(errors.where(errors > 0))
+    select: Select
 
-    how = f"mean over images with a wrong pixel, {px} px"
-    found = image_cell(sources, row, column, run, decibels, select=select, how=how, unit=Unit.DECIBEL)
-    if not found.measured:
-        return found
-    left_out = int(select(sources.scores(run)).sum()) - found.n
-    return replace(found, note=f"{left_out} perfect images have no PSNR and are left out")
+    def number(self, sources: Sources) -> Number:
+        """Of the test images that `select` chooses."""
 
+        def decibels(scores: pd.DataFrame, px: int) -> np.ndarray:
+            errors = 1 - per_image(scores, px, ALL, "accuracy")
+            return quality.psnr(errors.where(errors > 0))
 
-def _dice_cells(sources: Sources, row: str, run: str) -> list[Cell]:
-    """Dice of all images with blank = 1 (paper) and of infected images (correct); SD over seeds and over images."""
-    per_seed = {name: _dice(sources, row, name) for name in sources.params.seeds(run) or [run]}
-    return [
-        over_seeds(sources, run, per_seed.__getitem__),
-        _std(row, [c for c in per_seed.values() if c.measured], per_seed[next(iter(per_seed))]),
-        over_seeds(sources, run, lambda one: _std_of_images(sources, row, "Dice Std over images", one)),
-    ]
+        what = {"select": self.select, "how": "mean over images with a wrong pixel", "unit": Unit.DECIBEL}
+        found = AtSide(run=self.run, quantity=decibels, **what).number(sources)
+        left_out = int(self.select(sources.scores(self.run)).sum()) - found.n
+        return found._replace(note=f"{left_out} perfect images have no PSNR and are left out")
 
 
-def _dice(sources: Sources, row: str, run: str) -> Cell:
-    px, note = side(sources, run), UNKNOWN
-    found = cell(sources, row, "Dice", run, TASK, "dice", correct=HEADLINE, px=px, scale=PERCENT, note=note)
-    if not found.measured:
-        return found
-    scores = sources.scores(run)
-    every = per_image(scores[in_head(scores)], px, ALL, "dice").to_numpy()
-    by_paper, low, high = scaled(bootstrap_mean(every, sources.params.evaluate.bootstrap), PERCENT)
-    return replace(
-        found,
-        measured_paper=by_paper,
-        paper_low=low,
-        paper_high=high,
-        protocol_paper=f"{ALL}, {px} px",
-        protocol_correct=f"{HEADLINE}, {px} px",
-    )
+class Dice(Measure):
+    """Of all images with blank = 1 (paper) and of infected images (correct), percent."""
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images of the head's classes."""
+        px, scores = side(sources, self.run), sources.scores(self.run)
+        mask = Mask(run=self.run, metric="dice", correct=HEADLINE, px=px, percent=True, note=UNKNOWN).number(sources)
+        every = per_image(scores[in_head(scores)], px, ALL, "dice").to_numpy()
+        by_paper = scaled(bootstrap_mean(every, sources.params.evaluate.bootstrap))
+        return mask._replace(how=f"{HEADLINE}, {px} px", paper=f"{ALL}, {px} px", by_paper=by_paper)
 
 
-def _std(row: str, found: list[Cell], first: Cell) -> Cell:
+def _std(row: str, column: str, cells: list[Cell]) -> Cell:
     """Standard deviation of Dice over seeds, percent points."""
-    column = "Dice Std"
+    found = [cell for cell in cells if cell.measured]
     if not found:
-        return replace(first, column=column)
+        return replace(cells[0], column=column)
     if len(found) < 2:
-        return not_run(row, column, f"one seed of {first.run} has no standard deviation")
+        return not_run(row, column, f"one seed of {cells[0].run} has no standard deviation")
     how = "SD over seeds of {}, percent points"
     spread = [stdev(getattr(c, key) for c in found) for key in ("measured_paper", "measured_correct")]
     return Cell(
@@ -216,55 +210,48 @@ def _std(row: str, found: list[Cell], first: Cell) -> Cell:
         split=found[0].split,
         seeds=len(found),
         note="the paper says neither of what nor in which unit its Std is",
-        **SPREAD,
+        kind=Kind.PERFORMANCE,
+        unit=Unit.PERCENT,
     )
 
 
-@or_missing
-def _std_of_images(sources: Sources, row: str, column: str, run: str) -> Cell:
+class StdOfImages(Measure):
     """Standard deviation of Dice over the images of one run, percent points."""
-    scores, px = sources.scores(run), side(sources, run)
-    if at_px(scores, TASK, px) is None:
-        raise Missing(Status.NOT_RUN, f"run {run} was not scored at {px} px")
-    values = [per_image(scores[in_head(scores)], px, protocol, "dice") for protocol in (ALL, HEADLINE)]
-    if len(values[1]) < 2:
-        raise Missing(Status.UNDEFINED, "fewer than two images have an annotated mask")
-    spread = [PERCENT * float(v.std(ddof=1)) for v in values]
-    how = "SD over images of {}, percent points"
-    return Cell(
-        *(row, column, None, *spread, how.format(ALL), how.format(HEADLINE)),
-        n=len(values[1]),
-        run=run,
-        split=tested_on(sources, run),
-        seeds=SEEDS,
-        **SPREAD,
-    )
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images of the head's classes."""
+        scores, px = sources.scores(self.run), side(sources, self.run)
+        if at_px(scores, TASK, px) is None:
+            raise Missing(Status.NOT_RUN, f"run {self.run} was not scored at {px} px")
+        values = [per_image(scores[in_head(scores)], px, protocol, "dice") for protocol in (ALL, HEADLINE)]
+        if len(values[1]) < 2:
+            raise Missing(Status.UNDEFINED, "fewer than two images have an annotated mask")
+        theirs, ours = ((PERCENT * float(v.std(ddof=1)), None, None) for v in values)
+        how = "SD over images of {}, percent points"
+        shown = {"paper": how.format(ALL), "by_paper": theirs, "unit": Unit.PERCENT}
+        return Number(ours, how.format(HEADLINE), len(values[1]), **shown)
 
 
-def _empty_cells(sources: Sources, row: str, run: str) -> list[Cell]:
+def _of_empty_masks(run: str) -> dict[str, Measure]:
     """What empty masks do to Dice, and on how many of them infection is marked."""
+    shares = {
+        f"Normal, {column}": AtSide(
+            run=run,
+            quantity=lambda s, px, column=column: per_image(s, px, "fp_normal", FALSE_POSITIVES[column]),
+            select=normal,
+            percent=True,
+            how="fp_normal",
+        )
+        for column in MARKED
+    }
+    return {"Dice, Normal": DiceOfBlank(run=run), **shares}
 
-    def dice(one: str) -> Cell:
-        def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, side(sources, one), ALL, "dice")
 
-        shown = {"select": normal, "scale": PERCENT, "how": f"{ALL}, {side(sources, one)} px"}
-        found = image_cell(sources, row, "Dice, Normal", one, quantity, **shown, note=BLANK)
-        if not found.measured:
-            return found
-        theirs = {"measured_paper": found.measured_correct, "protocol_paper": found.protocol_correct}
-        theirs |= {"paper_low": found.ci_low, "paper_high": found.ci_high}
-        ours = {"measured_correct": None, "protocol_correct": "", "ci_low": None, "ci_high": None}
-        return replace(found, **theirs, **ours)
+class DiceOfBlank(Measure):
+    """Dice of the paper where nothing is annotated."""
 
-    def marked(one: str, column: str) -> Cell:
-        px = side(sources, one)
-
-        def quantity(scores: pd.DataFrame) -> pd.Series:
-            return per_image(scores, px, "fp_normal", FALSE_POSITIVES[column])
-
-        shown = {"select": normal, "scale": PERCENT, "how": f"fp_normal, {px} px"}
-        return image_cell(sources, row, f"Normal, {column}", one, quantity, **shown)
-
-    shares = [over_seeds(sources, run, partial(marked, column=column)) for column in MARKED]
-    return [over_seeds(sources, run, dice), *shares]
+    def number(self, sources: Sources) -> Number:
+        """Of the Normal test images."""
+        what = {"select": normal, "percent": True, "how": ALL, "note": BLANK}
+        found = AtSide(run=self.run, quantity=lambda s, px: per_image(s, px, ALL, "dice"), **what).number(sources)
+        return found._replace(found=NONE, how="", paper=found.how, by_paper=found.found)

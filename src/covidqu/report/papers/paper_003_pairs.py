@@ -18,10 +18,10 @@ from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.arithmetic.paper_003 import t_test
 from covidqu.report.core.cells import Cell, Value, p_value
 from covidqu.report.core.kinds import Kind
-from covidqu.report.core.measures import HEADLINE, not_run
-from covidqu.report.core.run_cells import SEEDS, class_protocol, measured, tested_on
+from covidqu.report.core.measures import HEADLINE, Number, class_protocol, in_head, scaled
+from covidqu.report.core.run_cells import SEEDS, measured, not_run, tested_on
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.paper_003_masks import PERCENT, PRE, RUN, in_head, per_image, side
+from covidqu.report.papers.paper_003_masks import PRE, RUN, per_image, side
 
 MEAN = "mean over seeds"
 ROWS = (
@@ -88,7 +88,7 @@ def _classes(sources: Sources, column: str, run: str, a: pd.DataFrame, b: pd.Dat
     config = sources.params.evaluate.bootstrap
     change = classification.difference("accuracy", second, first, target, config)
     protocol = f"{class_protocol('accuracy')}, paired bootstrap, percent points"
-    return [*cells, measured(sources, ROWS[3], column, run, change, protocol, n=len(target), scale=PERCENT)]
+    return [*cells, measured(sources, ROWS[3], column, run, Number(scaled(change), protocol, len(target)))]
 
 
 def _plain(sources: Sources, row: str, column: str, run: str, value: Value, how: str, n: int) -> Cell:
@@ -118,7 +118,7 @@ def _dice(sources: Sources, column: str, pairs: list[tuple[str, pd.DataFrame, st
         return [not_run(row, column, "no test image has an annotated infection") for row in ROWS[4:]]
     protocol = f"{HEADLINE}, {side(sources, run)} px, paired bootstrap, percent points"
     found = bootstrap_difference(proposed, simple, sources.params.evaluate.bootstrap)
-    first = measured(sources, ROWS[4], column, run, found, protocol, n=n, scale=PERCENT)
+    first = measured(sources, ROWS[4], column, run, Number(scaled(found), protocol, n))
     if not change.any():
         second = not_run(ROWS[5], column, "no image has another Dice")
     else:

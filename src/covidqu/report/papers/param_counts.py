@@ -8,8 +8,8 @@ from typing import Any
 
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Unit
-from covidqu.report.core.measures import not_run
 from covidqu.report.core.published import printed
+from covidqu.report.core.run_cells import not_run
 from covidqu.report.core.sources import Sources
 
 SWIN_RUNS = ("swin-dual-infection", "swin-dual-lung")  # one network; the first that is there is counted

@@ -20,10 +20,10 @@ from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.differences import class_difference, mask_difference, shared
 from covidqu.report.core.kinds import Missing, Status
-from covidqu.report.core.measures import APART, HEADLINE
-from covidqu.report.core.run_cells import Found, absent, class_protocol, joined, measured, not_run, or_missing
-from covidqu.report.core.several_runs import class_difference, mask_difference, shared
+from covidqu.report.core.measures import APART, HEADLINE, Found, Number, class_protocol, joined
+from covidqu.report.core.run_cells import absent, measured, not_run, or_missing
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY
 from covidqu.report.systems.cross_system import COVID
@@ -78,7 +78,8 @@ def table(sources: Sources) -> list[Cell]:
         return [*rows, absent(NOISE, SPREAD, Missing(Status.NOT_RUN, "no run was validated with two seeds"))]
     reach = f"two trainings differ by up to {found.reach:.3f} in 95 of 100 cases"
     note = f"{found.words}; {reach if found.tells else 'too few seeds to tell'}"
-    shown = measured(sources, NOISE, SPREAD, found.runs[0], (found.sd, None, None), "SD over seeds", n=0, note=note)
+    number = Number((found.sd, None, None), "SD over seeds", 0, note)
+    shown = measured(sources, NOISE, SPREAD, found.runs[0], number)
     split = f"{sources.params.run(found.runs[0]).split} Val"
     return [*rows, replace(shown, n=None, split=split, seeds=found.freedom + len(found.runs))]
 
@@ -183,7 +184,7 @@ def _frames(sources: Sources, pair: Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _on_val(sources: Sources, part: str, column: str, run: str, found: Found, how: str, n: int, note: str) -> Cell:
-    cell = measured(sources, part, column, run, found, how, n=n, note=note)
+    cell = measured(sources, part, column, run, Number(found, how, n, note))
     return replace(cell, split=f"{sources.params.run(run).split} Val")
 
 

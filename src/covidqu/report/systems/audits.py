@@ -6,7 +6,6 @@ images, which are resampled together.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,27 +16,33 @@ from covidqu.evaluate.protocols import COUNTS, FALSE_INFECTION, counts, per_imag
 from covidqu.evaluate.statistics import bootstrap_difference, bootstrap_mean
 from covidqu.report.arithmetic.rounded import of_printed
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.differences import Difference, on_shared_images
+from covidqu.report.core.kinds import Missing, Status
 from covidqu.report.core.measures import (
     APART,
     FALSE_POSITIVES,
     HEADLINE,
     MARKED,
-    cell,
-    class_cell,
-    difference_cell,
-    false_positive_cells,
-    image_cell,
+    Classes,
+    Mask,
+    Measure,
+    Number,
+    PerImage,
+    Psnr,
+    false_infection,
+    joined,
     measure,
-    not_run,
-    psnr_cell,
+    selected,
 )
 from covidqu.report.core.published import printed
-from covidqu.report.core.run_cells import joined, measured
+from covidqu.report.core.run_cells import across, evaluate, measured, or_missing
+from covidqu.report.core.runs import RECON, SWIN, UNET_ROI
 from covidqu.report.core.sources import Sources
-from covidqu.report.papers.paper_000 import INFECTION_RUN, LUNG_RUN, NO_OVERLAP, PAPER
-from covidqu.report.papers.paper_002 import INFECTION_RUNS
-from covidqu.report.papers.paper_004 import OURS
 
+LUNG_RUN, INFECTION_RUN = SWIN
+OURS = RECON
+PAPER = "img_smooth1"
+NO_OVERLAP = "no infection is annotated, so the paper's value is false-positive area; see the shares below"
 NO_SKIPS, DIFFERENCE = f"{OURS}-no-skips", "with minus without"
 MASKS = {"soft": "", "thresholded": "_hard", "annotated": "_annotated"}  # what the class head sees: suffix of logits
 WITHOUT_INFECTION = tuple(FALSE_INFECTION.values())
@@ -49,66 +54,50 @@ def mask_channel(sources: Sources) -> list[Cell]:
     """Accuracy of paper 000's class head from the masks that it was trained on, from thresholded and annotated ones."""
     cells = []
     for run in (LUNG_RUN, INFECTION_RUN):
-        right, reason = _right(sources, run)
-        for name in MASKS:
-            column, how = f"accuracy, {name} masks", f"argmax, {name} masks"
-            found = None if right is None else bootstrap_mean(right[name], sources.params.evaluate.bootstrap)
-            cells.append(_of_images(sources, run, column, found, how, right, reason))
-        for name in list(MASKS)[1:]:
-            column, found = f"{name} minus soft", None
-            if right is not None:
-                found = bootstrap_difference(right[name], right["soft"], sources.params.evaluate.bootstrap)
-            cells.append(_of_images(sources, run, column, found, "paired difference of accuracy", right, reason))
+        cells += [_accuracy(sources, run, f"accuracy, {masks} masks", masks) for masks in MASKS]
+        cells += [_accuracy(sources, run, f"{m} minus soft", m, minus_soft=True) for m in list(MASKS)[1:]]
     return cells
 
 
-def _right(sources: Sources, run: str) -> tuple[pd.DataFrame | None, str]:
-    """Per kind of mask whether an image's class is right (0 or 1), or why that is not known."""
-    reason = sources.why_no_run(run)
-    if reason:
-        return None, reason
-    explained = sources.explain(run)
+@or_missing
+def _accuracy(sources: Sources, run: str, column: str, masks: str, *, minus_soft: bool = False) -> Cell:
+    right, config = _right(sources, run), sources.params.evaluate.bootstrap
+    if minus_soft:
+        found, how = bootstrap_difference(right[masks], right["soft"], config), "paired difference of accuracy"
+    else:
+        found, how = bootstrap_mean(right[masks], config), f"argmax, {masks} masks"
+    return measured(sources, run, column, run, Number(found, how, len(right)))
+
+
+def _right(sources: Sources, run: str) -> pd.DataFrame:
+    """Per kind of mask whether an image's class is right (0 or 1); Missing where that is not known."""
+    scores, explained = sources.scores(run), sources.explain(run)
     if explained is None:
-        return None, f"run {run} has no explain.parquet"
-    scores = sources.scores(run)
+        raise Missing(Status.NOT_RUN, f"run {run} has no explain.parquet")
     if "class_target" not in scores:
-        return None, f"run {run} has no class output"
+        raise Missing(Status.NOT_RUN, f"run {run} has no class output")
     joint = scores.merge(explained.drop(columns=["id", "label", "name"], errors="ignore"), on="row")
     joint, classes = joint[joint["class_target"] >= 0], sorted(set(sources.params.run(run).class_map.values()))
     found = {}
     for name, suffix in MASKS.items():
         columns = [f"class_logit_{k}{suffix}" for k in classes]
         if not set(columns) <= set(joint):
-            return None, f"explain.parquet of run {run} has no logits for {name} masks"
+            raise Missing(Status.NOT_RUN, f"explain.parquet of run {run} has no logits for {name} masks")
         found[name] = joint[columns].to_numpy().argmax(axis=1) == joint["class_target"].to_numpy()
     if joint.empty:
-        return None, f"no test image of run {run} has a class that its head knows"
-    return pd.DataFrame(found).astype(float), ""
+        raise Missing(Status.NOT_RUN, f"no test image of run {run} has a class that its head knows")
+    return pd.DataFrame(found).astype(float)
 
 
-def _of_images(
-    sources: Sources,
-    run: str,
-    column: str,
-    found: tuple[float, float, float] | None,
-    how: str,
-    images: pd.DataFrame | None,
-    reason: str,
-) -> Cell:
-    if found is None or images is None:
-        return not_run(run, column, reason)
-    return measured(sources, run, column, run, found, how, n=len(images))
-
-
-def false_infection(sources: Sources) -> list[Cell]:
+def invented_infection(sources: Sources) -> list[Cell]:
     """What paper 000's network paints where nothing is annotated, and gated, and what the printed Dice implies."""
-    run, cells = INFECTION_RUN, []
+    cells = []
     for protocol, label in FALSE_INFECTION.items():
-        cells += false_positive_cells(sources, label, run, protocol)
-        for column, metric in FALSE_POSITIVES.items():
-            cells.append(_gated(sources, f"{label}, {GATED}", column, metric, protocol, label))
+        cells += across(sources, label, false_infection(INFECTION_RUN, protocol))
+        row = f"{label}, {GATED}"
+        cells += [_gated(sources, row, column, m, protocol, label) for column, m in FALSE_POSITIVES.items()]
     row, column = "COVID-19", "infection Dice"
-    cells.append(cell(sources, row, column, run, "infection", "dice", correct=HEADLINE))
+    cells.append(evaluate(sources, row, column, Mask(run=INFECTION_RUN, metric="dice", correct=HEADLINE)))
     cells.append(_gated(sources, f"{row}, {GATED}", column, "dice", HEADLINE, None))
     for label in WITHOUT_INFECTION:
         cells += _implied(sources, label)
@@ -123,20 +112,17 @@ def gated(scores: pd.DataFrame, kept: int) -> pd.DataFrame:
     return scores.assign(**{f"infection_{name}": column for name, column in zip(COUNTS, after, strict=True)})
 
 
+@or_missing
 def _gated(sources: Sources, row: str, column: str, metric: str, protocol: str, label: str | None) -> Cell:
-    reason = sources.why_no_run(INFECTION_RUN)
-    if reason:
-        return not_run(row, column, reason)
     scores = sources.scores(INFECTION_RUN)
     if "class_logit_0" not in scores:
-        return not_run(row, column, f"run {INFECTION_RUN} has no class output")
-    scores = gated(scores, sources.params.run(INFECTION_RUN).class_map["COVID-19"])
-    scores = scores if label is None else scores[scores["label"] == label]
+        raise Missing(Status.NOT_RUN, f"run {INFECTION_RUN} has no class output")
+    scores = selected(gated(scores, sources.params.run(INFECTION_RUN).class_map["COVID-19"]), label)
     images = per_image(protocol, scores, "infection").dropna(subset=[metric]) if len(scores) else scores
     if not len(images):
-        return not_run(row, column, f"no test image qualifies for {protocol}")
+        raise Missing(Status.NOT_RUN, f"no test image qualifies for {protocol}")
     found = measure(protocol, scores, "infection", metric, sources.params.evaluate)
-    return measured(sources, row, column, INFECTION_RUN, found, protocol, n=len(images), note=GATING)
+    return measured(sources, row, column, INFECTION_RUN, Number(found, protocol, len(images), GATING))
 
 
 def _implied(sources: Sources, label: str) -> list[Cell]:
@@ -156,32 +142,45 @@ def _implied(sources: Sources, label: str) -> list[Cell]:
     )
     area = f"{1 / high:.0f} to {1 / low:.0f}" if low > 0 else f"more than {1 / high:.0f}"
     share = f"{1 / high / PX**2:.3f} to {1 / low / PX**2:.3f}" if low > 0 else f"more than {1 / high / PX**2:.3f}"
-    dice = cell(sources, row, "I.Dice", INFECTION_RUN, "infection", "dice", paper=PAPER, label=label, note=NO_OVERLAP)
-    inverse = partial(_false_pixels, sources, row, label)
-    blank = image_cell(
-        sources, row, "blank predictions, share", INFECTION_RUN, lambda s: _predicted(s) == 0, select=label
+    inverse = PerImage(
+        run=INFECTION_RUN, quantity=lambda s: 1 / (_predicted(s) + 1), select=label, how="harmonic mean over images"
+    )
+    dice, soft, pixels, of_image, blank = across(
+        sources,
+        row,
+        {
+            "I.Dice": Mask(run=INFECTION_RUN, metric="dice", paper=PAPER, label=label, note=NO_OVERLAP),
+            "I.Dice of soft masks": SoftDice(run=INFECTION_RUN, label=label),
+            "harmonic mean of P + 1, pixels": inverse,
+            "harmonic mean of P + 1, share of the image": inverse,
+            "blank predictions, share": PerImage(
+                run=INFECTION_RUN, quantity=lambda s: _predicted(s) == 0, select=label
+            ),
+        },
     )
     found = [
         (dice, value, ""),
-        (_soft_dice(sources, row, label), value, ""),
-        (inverse("harmonic mean of P + 1, pixels", 1.0), area, basis),
-        (inverse("harmonic mean of P + 1, share of the image", 1.0 / PX**2), share, basis),
+        (soft, value, ""),
+        (_turned(pixels, 1.0), area, basis),
+        (_turned(of_image, 1.0 / PX**2), share, basis),
         (blank, int(high * images) / images, f"{basis}; a single blank one gives a mean of {1 / images:.4f} or more"),
     ]
     return [replace(c, published=implied, note=joined(c.note, words)) for c, implied, words in found]
 
 
-def _soft_dice(sources: Sources, row: str, label: str) -> Cell:
+class SoftDice(Measure):
     """The same Dice of probabilities: a mask that is blank once thresholded still has a sum, and does not score 1."""
-    column, how = "I.Dice of soft masks", f"{PAPER}, probabilities, not thresholded masks"
-    found = image_cell(
-        sources, row, column, INFECTION_RUN, lambda s: 1 / (s["infection_soft_prediction"] + 1), select=label, how=how
-    )
-    if not found.measured:
-        return found
-    scores = sources.scores(INFECTION_RUN)
-    blank = (_predicted(scores[scores["label"] == label]) == 0).mean()
-    return replace(found, note=f"{blank:.1%} of these images are blank once thresholded")
+
+    label: str
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images of one class."""
+        how = f"{PAPER}, probabilities, not thresholded masks"
+        dice = PerImage(
+            run=self.run, quantity=lambda s: 1 / (s["infection_soft_prediction"] + 1), select=self.label, how=how
+        ).number(sources)
+        blank = (_predicted(selected(sources.scores(self.run), self.label)) == 0).mean()
+        return dice._replace(note=f"{blank:.1%} of these images are blank once thresholded")
 
 
 def _predicted(scores: pd.DataFrame) -> np.ndarray:
@@ -189,19 +188,18 @@ def _predicted(scores: pd.DataFrame) -> np.ndarray:
     return counts(scores, "infection")[:, :2].sum(axis=1)
 
 
-def _false_pixels(sources: Sources, row: str, label: str, column: str, scale: float) -> Cell:
-    """Harmonic mean of P + 1; its interval is that of the mean of 1 / (P + 1), turned round."""
-    how = "harmonic mean over images"
-    found = image_cell(sources, row, column, INFECTION_RUN, lambda s: 1 / (_predicted(s) + 1), select=label, how=how)
-    if not found.measured:
-        return found
-    value, low, high = (scale / v for v in (found.measured_correct, found.ci_high, found.ci_low))
-    return replace(found, measured_correct=value, ci_low=low, ci_high=high)
+def _turned(inverse: Cell, scale: float) -> Cell:
+    """Harmonic mean of P + 1 from the mean of 1 / (P + 1), and its interval from that one's."""
+    if not inverse.measured:
+        return inverse
+    value, low, high = (scale / v for v in (inverse.measured_correct, inverse.ci_high, inverse.ci_low))
+    return replace(inverse, measured_correct=value, ci_low=low, ci_high=high)
 
 
 def roi_source(sources: Sources) -> list[Cell]:
     """Paper 002 with the annotated lung as region of interest, which no new patient has, and with a predicted one."""
-    annotated, predicted = INFECTION_RUNS
+    _, annotated, predicted = UNET_ROI
+    columns = {"annotated ROI": annotated, "predicted ROI": predicted}
     names = {"Dice": "dice", "IoU": "iou", "precision": "precision", "recall": "recall"}
     rows = {f"infection {name}, COVID-19 images": (HEADLINE, metric) for name, metric in names.items()}
     rows |= {
@@ -211,10 +209,9 @@ def roi_source(sources: Sources) -> list[Cell]:
     }
     cells = []
     for row, (protocol, metric) in rows.items():
-        for column, run in (("annotated ROI", annotated), ("predicted ROI", predicted)):
-            cells.append(cell(sources, row, column, run, "infection", metric, correct=protocol))
-        column = "annotated minus predicted"
-        cells.append(difference_cell(sources, row, column, annotated, predicted, "infection", metric, protocol))
+        measures = {c: Mask(run=run, metric=metric, correct=protocol) for c, run in columns.items()}
+        minus = Difference(run=annotated, other=predicted, metric=metric, protocol=protocol)
+        cells += across(sources, row, {**measures, "annotated minus predicted": minus})
     return cells
 
 
@@ -224,37 +221,36 @@ def skips(sources: Sources) -> list[Cell]:
     cells = []
     for row, quantity in (("reconstruction MSE", "mse"), ("reconstruction SSIM", "ssim")):
         name = f"reconstruction_{quantity}"
-        cells += [image_cell(sources, row, column, run, name) for column, run in columns.items()]
-        cells.append(_paired(sources, row, lambda s, name=name: s[name]))
-    row = "reconstruction PSNR, dB"
-    cells += [psnr_cell(sources, row, c, run, "reconstruction_mse", pooled=False) for c, run in columns.items()]
-    cells.append(_paired(sources, row, lambda s: quality.psnr(s["reconstruction_mse"])))
-    for row, protocol, metric in (
-        ("infection Dice, COVID-19 images", HEADLINE, "dice"),
-        *((f"{who}, {words}", protocol, FALSE_POSITIVES[words]) for protocol, who in APART.items() for words in MARKED),
-    ):
-        cells += [cell(sources, row, c, run, "infection", metric, correct=protocol) for c, run in columns.items()]
-        cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "infection", metric, protocol))
+        cells += across(sources, row, {c: PerImage(run=run, quantity=name) for c, run in columns.items()})
+        cells.append(_paired(sources, row, DIFFERENCE, lambda s, name=name: s[name]))
+    row, errors = "reconstruction PSNR, dB", "reconstruction_mse"
+    cells += across(sources, row, {c: Psnr(run=run, errors=errors, pooled=False) for c, run in columns.items()})
+    cells.append(_paired(sources, row, DIFFERENCE, lambda s: quality.psnr(s[errors])))
+    masks = {"infection Dice, COVID-19 images": (HEADLINE, "dice")}
+    masks |= {f"{who}, {words}": (p, FALSE_POSITIVES[words]) for p, who in APART.items() for words in MARKED}
+    for row, (protocol, metric) in masks.items():
+        measures = {c: Mask(run=run, metric=metric, correct=protocol) for c, run in columns.items()}
+        minus = Difference(run=OURS, other=NO_SKIPS, metric=metric, protocol=protocol)
+        cells += across(sources, row, {**measures, DIFFERENCE: minus})
     for row, metric in (("AUC", "auc"), ("accuracy", "accuracy")):
-        cells += [class_cell(sources, row, column, run, metric) for column, run in columns.items()]
-        cells.append(difference_cell(sources, row, DIFFERENCE, OURS, NO_SKIPS, "class", metric))
+        minus = Difference(run=OURS, other=NO_SKIPS, task="class", metric=metric)
+        measures = {c: Classes(run=run, metric=metric) for c, run in columns.items()}
+        cells += across(sources, row, {**measures, DIFFERENCE: minus})
     return cells
 
 
-def _paired(sources: Sources, row: str, quantity: Callable[[pd.DataFrame], pd.Series | np.ndarray]) -> Cell:
+@or_missing
+def _paired(
+    sources: Sources, row: str, column: str, quantity: Callable[[pd.DataFrame], pd.Series | np.ndarray]
+) -> Cell:
     """Mean difference of a quantity per image between the two runs; images where one is not finite are left out."""
-    reason = sources.why_no_run(OURS) or sources.why_no_run(NO_SKIPS)
-    if reason:
-        return not_run(row, DIFFERENCE, reason)
-    frames = [sources.scores(run).set_index("id") for run in (OURS, NO_SKIPS)]
-    both = frames[0].index.intersection(frames[1].index, sort=False)
     try:
-        a, b = (np.asarray(quantity(frame.loc[both]), np.float64) for frame in frames)
+        a, b = (np.asarray(quantity(scores), np.float64) for scores in on_shared_images(sources, OURS, NO_SKIPS))
     except KeyError as error:
-        return not_run(row, DIFFERENCE, f"the scores of {OURS} or {NO_SKIPS} hold no {error.args[0]}")
+        raise Missing(Status.NOT_RUN, f"the scores of {OURS} or {NO_SKIPS} hold no {error.args[0]}") from None
     there = np.isfinite(a) & np.isfinite(b)
     if not there.any():
-        return not_run(row, DIFFERENCE, "no test image has a value in both runs")
+        raise Missing(Status.NOT_RUN, "no test image has a value in both runs")
     found = bootstrap_difference(a[there], b[there], sources.params.evaluate.bootstrap)
     note = f"{OURS} minus {NO_SKIPS}, paired over images"
-    return measured(sources, row, DIFFERENCE, OURS, found, "mean over images", n=int(there.sum()), note=note)
+    return measured(sources, row, column, OURS, Number(found, "mean over images", int(there.sum()), note))

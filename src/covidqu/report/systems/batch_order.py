@@ -11,8 +11,8 @@ import numpy as np
 from covidqu.evaluate.orders import dice_over_orders
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Unit
-from covidqu.report.core.measures import cell
-from covidqu.report.core.run_cells import measured
+from covidqu.report.core.measures import Found, Mask, Number
+from covidqu.report.core.run_cells import evaluate, measured
 from covidqu.report.core.runs import with_infection
 from covidqu.report.core.sources import Sources
 
@@ -28,7 +28,7 @@ def table(sources: Sources) -> list[Cell]:
 
 
 def _row(sources: Sources, run: str) -> list[Cell]:
-    first = cell(sources, run, FILE, run, "infection", "dice", paper=PROTOCOL)
+    first = evaluate(sources, run, FILE, Mask(run=run, metric="dice", paper=PROTOCOL))
     if not first.measured:
         return [replace(first, column=column) for column in (FILE, MEAN, HIGHEST, ABOVE)]
     scores, config = sources.scores(run), sources.params.evaluate
@@ -36,7 +36,11 @@ def _row(sources: Sources, run: str) -> list[Cell]:
     tail = (1 - config.bootstrap.confidence) / 2
     low, high = np.quantile(dice, [tail, 1 - tail])
     lower = float((dice < float(first.measured_paper)).mean())  # type: ignore[arg-type]
-    values = {MEAN: (dice.mean(), low, high), HIGHEST: (dice.max(), None, None), ABOVE: (lower, None, None)}
+    values: dict[str, Found] = {
+        MEAN: (dice.mean(), low, high),
+        HIGHEST: (dice.max(), None, None),
+        ABOVE: (lower, None, None),
+    }
     how = f"{PROTOCOL}, {ORDERS:,} orders within classes"
     what = {"n": len(scores), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    return [first, *(measured(sources, run, column, run, found, how, **what) for column, found in values.items())]
+    return [first, *(measured(sources, run, c, run, Number(found, how, **what)) for c, found in values.items())]

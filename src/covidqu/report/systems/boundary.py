@@ -14,7 +14,7 @@ import numpy as np
 from covidqu.evaluate.protocols import select
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_median
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.measures import HEADLINE, Number
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
@@ -46,4 +46,5 @@ def _cell(sources: Sources, row: str, column: str, run: str, kind: str, values: 
     if not len(values):
         return not_run(row, column, "no test image with an annotated and a predicted mask")
     found = STATISTICS[kind](values, sources.params.evaluate.bootstrap)
-    return measured(sources, row, column, run, found, f"{HEADLINE}, {kind} over images", n=len(values), note=note)
+    how = f"{HEADLINE}, {kind} over images"
+    return measured(sources, row, column, run, Number(found, how, len(values), note))

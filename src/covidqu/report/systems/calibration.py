@@ -17,8 +17,8 @@ from covidqu.evaluate.classification import of_scores
 from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, image_cell
-from covidqu.report.core.run_cells import measured, not_run
+from covidqu.report.core.measures import APART, Number, PerImage
+from covidqu.report.core.run_cells import across, measured, not_run
 from covidqu.report.core.runs import CBAM, OURS, RECON, SWIN, calibrated
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.classification_figures import decided
@@ -35,7 +35,6 @@ COLUMNS = {  # of class heads
     "Brier score": "brier",
     "log loss": "log_loss",
 }
-PERCENT = 100.0
 HEADS = (SWIN[1], CBAM, RECON, OURS)  # of which the figure shows a diagram each
 GROUPS = 10  # of images, by expected area
 
@@ -60,18 +59,17 @@ def _class(sources: Sources, run: str) -> list[Cell]:
     how, config, cells = f"{found.shape[1]} classes", sources.params.evaluate.bootstrap, []
     for column, name in COLUMNS.items():
         of = calibration.by_chance if column.endswith(CHANCE) else calibration.interval
-        cells.append(measured(sources, run, column, run, of(name, found, target, config), how, n=len(target)))
+        number = Number(of(name, found, target, config), how, len(target))
+        cells.append(measured(sources, run, column, run, number))
     return cells
 
 
 def _mask(sources: Sources, run: str) -> list[Cell]:
     """Sums of probabilities against annotated pixels: a calibrated mask expects the area that is there."""
-    cells = []
-    for column, (of, label) in AREAS.items():
-        how = "percent of the image, mean over images"
-        cells.append(image_cell(sources, run, column, run, of, select=label, scale=PERCENT, how=how))
-    how = "mean over pixels and images"
-    return [*cells, image_cell(sources, run, "log loss of pixels, all images", run, "infection_bce", how=how)]
+    how, of_pixels = "percent of the image, mean over images", "mean over pixels and images"
+    areas = {c: PerImage(run=run, quantity=q, select=s, how=how, percent=True) for c, (q, s) in AREAS.items()}
+    loss = PerImage(run=run, quantity="infection_bce", how=of_pixels)
+    return across(sources, run, {**areas, "log loss of pixels, all images": loss})
 
 
 def expected(scores: pd.DataFrame) -> pd.Series:

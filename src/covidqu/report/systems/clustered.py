@@ -9,11 +9,11 @@ import pandas as pd
 
 from covidqu.config.evaluation import Bootstrap
 from covidqu.evaluate.protocols import FALSE_INFECTION, per_image
-from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
+from covidqu.evaluate.statistics import Interval, bootstrap_mean, bootstrap_ratio
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, OVER
-from covidqu.report.core.run_cells import Found, measured, or_missing
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, OVER, Number
+from covidqu.report.core.run_cells import measured, or_missing
 from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
@@ -50,8 +50,8 @@ def _cell(sources: Sources, row: str, column: str, run: str, what: str, how: str
         groups = copies(list(values.index), sources.duplicates)
         found = of_groups(values.to_numpy(), groups, config)
         note = f"{len(values) - groups.max() - 1} of {len(values)} images are copies of others among them"
-    kind = {"kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    return measured(sources, row, column, run, found, protocol, n=len(values), note=note, **kind)
+    number = Number(found, protocol, len(values), note=note, kind=Kind.PERFORMANCE, unit=Unit.FRACTION)
+    return measured(sources, row, column, run, number)
 
 
 def _values(sources: Sources, run: str, what: str) -> pd.Series:
@@ -66,7 +66,7 @@ def _values(sources: Sources, run: str, what: str) -> pd.Series:
     return found.dropna()
 
 
-def of_groups(values: np.ndarray, groups: np.ndarray, config: Bootstrap) -> Found:
+def of_groups(values: np.ndarray, groups: np.ndarray, config: Bootstrap) -> Interval:
     """Mean of (n,) values, and its interval where the (n,) `groups` are drawn with replacement, each whole."""
     summed = np.zeros((groups.max() + 1, 2))
     np.add.at(summed, groups, np.column_stack([values, np.ones(len(values))]))

@@ -10,8 +10,8 @@ from typing import Any
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Missing, Status
-from covidqu.report.core.measures import HEADLINE, cell
-from covidqu.report.core.run_cells import absent, joined, not_run
+from covidqu.report.core.measures import HEADLINE, Mask, joined
+from covidqu.report.core.run_cells import absent, evaluate, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import DICE, NO_OUTPUT
 
@@ -116,7 +116,7 @@ def _row(sources: Sources, run: str) -> list[Cell]:
         cells.append(Cell(run, column, None, None, value, "", how, run=run, note=note))
     if run in params.resolved and "infection" not in params.run(run).tasks:
         return [*cells, absent(run, DICE, NO_OUTPUT)]
-    return [*cells, cell(sources, run, DICE, run, "infection", "dice", correct=HEADLINE)]
+    return [*cells, evaluate(sources, run, DICE, Mask(run=run, metric="dice", correct=HEADLINE))]
 
 
 def _use(params: Params, run: str) -> str:

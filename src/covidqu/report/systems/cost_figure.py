@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
 from covidqu.report.core.artefacts import Wanted
-from covidqu.report.core.measures import HEADLINE, Interval, measure
+from covidqu.report.core.measures import HEADLINE, Found, measure
 from covidqu.report.core.runs import with_infection
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cost import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
@@ -31,7 +31,7 @@ class Point:
 
     row: str
     headline: bool
-    dice: Interval
+    dice: Found
     costs: tuple[float, float]
 
 

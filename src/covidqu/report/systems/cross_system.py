@@ -4,8 +4,7 @@ Enters: scores of runs; leaves: cells, rows are runs. Classes are put on one foo
 Non-COVID together, over all images, also those that a head was never taught.
 """
 
-from collections.abc import Callable
-from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,18 +12,18 @@ import pandas as pd
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.kinds import Kind, Missing, Status, Unit
+from covidqu.report.core.kinds import Missing, Status, Unit
 from covidqu.report.core.measures import (
     APART,
-    FALSE_POSITIVES,
     HEADLINE,
     MARKED,
-    cell,
-    false_positive_cells,
-    not_run,
-    over_seeds,
+    Mask,
+    Measure,
+    Number,
+    class_protocol,
+    false_infection,
 )
-from covidqu.report.core.run_cells import absent, class_protocol, measured
+from covidqu.report.core.run_cells import across, over_seeds
 from covidqu.report.core.runs import CBAM, OURS, RECON, SWIN, UNET_ROI
 from covidqu.report.core.sources import Sources
 
@@ -54,63 +53,62 @@ def table(sources: Sources) -> list[Cell]:
 
 
 def _row(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
-    note = f"run {run}"
-    return [
-        cell(sources, row, DICE, run, "infection", "dice", correct=HEADLINE, note=note),
-        *(c for how, who in APART.items() for c in false_positive_cells(sources, row, run, how, f", {who}")),
-        _lung(sources, row, run, lung),
-        _class(sources, row, AUC, run),
-        _class(sources, row, ACCURACY, run),
-    ]
+    measures: dict[str, Measure] = {DICE: Mask(run=run, metric="dice", correct=HEADLINE, note=f"run {run}")}
+    for protocol, who in APART.items():
+        measures |= false_infection(run, protocol, f", {who}")
+    return across(sources, row, measures | {LUNG: Lung(run=lung or run, there=lung is not None)} | _classes(run))
 
 
 def _mean_over_seeds(sources: Sources, row: str, run: str, lung: str | None) -> list[Cell]:
-    def dice(name: str) -> Cell:
-        return cell(sources, row, DICE, name, "infection", "dice", correct=HEADLINE)
-
-    def touched(name: str, protocol: str, column: str) -> Cell:
-        measure = FALSE_POSITIVES[column]
-        return cell(sources, row, f"{column}, {APART[protocol]}", name, "infection", measure, correct=protocol)
-
-    makes: list[Callable[[str], Cell]] = [dice]
-    makes += [partial(touched, protocol=protocol, column=column) for protocol in APART for column in MARKED]
-    makes += [lambda name: _lung(sources, row, name, name)] if lung == run else []
-    makes += [lambda name, column=column: _class(sources, row, column, name) for column in (AUC, ACCURACY)]
-    return [over_seeds(sources, run, make) for make in makes]
+    measures: dict[str, Measure] = {DICE: Mask(run=run, metric="dice", correct=HEADLINE)}
+    for protocol, who in APART.items():
+        found = false_infection(run, protocol, f", {who}")
+        measures |= {column: found[column] for words in MARKED if (column := f"{words}, {who}")}
+    measures |= {LUNG: Lung(run=run)} if lung == run else {}
+    return [over_seeds(sources, row, column, one) for column, one in (measures | _classes(run)).items()]
 
 
-def _lung(sources: Sources, row: str, run: str, lung: str | None) -> Cell:
-    """Only from a run that was tested on the images of this table."""
-    reason = sources.why_no_run(lung or run)
-    if reason:
-        return not_run(row, LUNG, reason)
-    if lung is None:
-        return absent(row, LUNG, NO_OUTPUT)
-    if set(sources.scores(lung)["subset"]) != {SUBSET}:
-        reason = f"run {lung} was tested on the images of the lung subset"
-        return absent(row, LUNG, Missing(Status.NOT_APPLICABLE, reason))
-    return cell(sources, row, LUNG, lung, "lung", "dice", correct=HEADLINE, note=f"run {lung}")
+class Lung(Measure):
+    """Dice of a lung mask, only of a run that was tested on the images of this table; `there`: whether it has one."""
+
+    there: bool = True
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images."""
+        scores = sources.scores(self.run)
+        if not self.there:
+            raise NO_OUTPUT
+        if set(scores["subset"]) != {SUBSET}:
+            reason = f"run {self.run} was tested on the images of the lung subset"
+            raise Missing(Status.NOT_APPLICABLE, reason)
+        lung = Mask(run=self.run, task="lung", metric="dice", correct=HEADLINE, note=f"run {self.run}")
+        return lung.number(sources)
 
 
-def _class(sources: Sources, row: str, column: str, run: str) -> Cell:
-    reason = sources.why_no_run(run)
-    if reason:
-        return not_run(row, column, reason)
-    scores, classes = sources.scores(run), sources.params.run(run).class_map
-    if "class_logit_0" not in scores or COVID not in classes:
-        return absent(row, column, NO_OUTPUT)
-    truth, order, decided = covid_against_rest(scores, classes[COVID])
-    config = sources.params.evaluate.bootstrap
-    if column == ACCURACY:
-        found = bootstrap_mean((decided == truth).astype(float), config)
-    else:
-        try:
-            found = classification.auc_interval(order, truth, config)
-        except ValueError as error:
-            return not_run(row, column, str(error))
-    how = class_protocol("accuracy" if column == ACCURACY else "auc")
-    what = {"note": _untaught(scores, classes), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    return measured(sources, row, column, run, found, how, n=len(truth), **what)
+def _classes(run: str) -> dict[str, Measure]:
+    return {AUC: CovidAgainstRest(run=run, metric="auc"), ACCURACY: CovidAgainstRest(run=run, metric="accuracy")}
+
+
+class CovidAgainstRest(Measure):
+    """COVID-19 against all other test images."""
+
+    metric: Literal["auc", "accuracy"]
+
+    def number(self, sources: Sources) -> Number:
+        """Of the test images."""
+        scores, classes = sources.scores(self.run), sources.params.run(self.run).class_map
+        if "class_logit_0" not in scores or COVID not in classes:
+            raise NO_OUTPUT
+        truth, order, decided = covid_against_rest(scores, classes[COVID])
+        config = sources.params.evaluate.bootstrap
+        if self.metric == "accuracy":
+            found = bootstrap_mean((decided == truth).astype(float), config)
+        else:
+            try:
+                found = classification.auc_interval(order, truth, config)
+            except ValueError as error:
+                raise Missing(Status.NOT_RUN, str(error)) from None
+        return Number(found, class_protocol(self.metric), len(truth), _untaught(scores, classes), Unit.FRACTION)
 
 
 def covid_against_rest(scores: pd.DataFrame, positive: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from covidqu.evaluate.protocols import FALSE_INFECTION, counts
 from covidqu.evaluate.statistics import bootstrap_mean
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import APART
+from covidqu.report.core.measures import APART, Number
 from covidqu.report.core.run_cells import absent, measured, or_missing
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import COVID
@@ -76,7 +76,8 @@ def _rate(sources: Sources, row: str, column: str, run: str, label: str, thresho
     if not len(values):
         raise Missing(Status.UNDEFINED, f"no {label} test image")
     found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
-    return measured(sources, row, column, run, found, how, n=len(values), kind=Kind.PERFORMANCE, unit=Unit.FRACTION)
+    number = Number(found, how, len(values), kind=Kind.PERFORMANCE, unit=Unit.FRACTION)
+    return measured(sources, row, column, run, number)
 
 
 def _chosen(sources: Sources, row: str, run: str) -> list[Cell]:
@@ -88,7 +89,7 @@ def _chosen(sources: Sources, row: str, run: str) -> list[Cell]:
         return [absent(row, column, missing) for column in (THRESHOLD, *columns)]
     how = "highest sensitivity minus mean of the false rates"
     what = {"n": len(frame), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    first = measured(sources, row, THRESHOLD, run, (threshold, None, None), how, **what)
+    first = measured(sources, row, THRESHOLD, run, Number((threshold, None, None), how, **what))
     first = replace(first, split=f"{sources.params.run(run).split} Val")
     how = f"share of images, > {threshold:.4f} of the image"
     return [first, *(_rate(sources, row, c, run, label, threshold, how) for c, label in columns.items())]
@@ -113,4 +114,4 @@ def _area(sources: Sources, row: str, column: str, run: str, label: str) -> Cell
     except ValueError as error:
         raise Missing(Status.UNDEFINED, str(error)) from None
     what = {"n": len(scores), "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    return measured(sources, row, column, run, found, "order of marked shares", **what)
+    return measured(sources, row, column, run, Number(found, "order of marked shares", **what))

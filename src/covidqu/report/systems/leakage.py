@@ -8,8 +8,8 @@ import pandas as pd
 from covidqu.config.data import SPLITS
 from covidqu.evaluate import classification
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import HEADLINE, cell, image_cell
-from covidqu.report.core.run_cells import class_protocol, not_run
+from covidqu.report.core.measures import HEADLINE, Mask, PerImage, class_protocol, in_head
+from covidqu.report.core.run_cells import across, not_run
 from covidqu.report.core.sources import Sources
 
 HOW = "equal pixels, or copies verified by alignment"
@@ -59,16 +59,13 @@ def _runs(sources: Sources) -> list[Cell]:
     for run in sources.params.base_runs:
         config = sources.params.run(run)
         for task in config.masks:
-            row = f"{run}: {task} Dice"
-            for column, clean in COLUMNS.items():
-                cells.append(cell(sources, row, column, run, task, "dice", correct=HEADLINE, clean=clean))
+            dice = {c: Mask(run=run, task=task, metric="dice", correct=HEADLINE, clean=k) for c, k in COLUMNS.items()}
+            cells += across(sources, f"{run}: {task} Dice", dice)
         if "class" in config.tasks:
-            row = f"{run}: accuracy"
-            for column, clean in COLUMNS.items():
-                chosen = _apart if clean else _known
-                cells.append(
-                    image_cell(sources, row, column, run, _right, select=chosen, how=class_protocol("accuracy"))
-                )
+            how = class_protocol("accuracy")
+            chosen = zip(COLUMNS, (in_head, _apart), strict=True)
+            right = {c: PerImage(run=run, quantity=_right, select=select, how=how) for c, select in chosen}
+            cells += across(sources, f"{run}: accuracy", right)
     return cells
 
 
@@ -78,9 +75,5 @@ def _right(scores: pd.DataFrame) -> np.ndarray:
     return found.argmax(axis=1) == target
 
 
-def _known(scores: pd.DataFrame) -> pd.Series:
-    return scores["class_target"] >= 0
-
-
 def _apart(scores: pd.DataFrame) -> pd.Series:
-    return _known(scores) & ~scores["near_duplicate"].astype(bool)
+    return in_head(scores) & ~scores["near_duplicate"].astype(bool)

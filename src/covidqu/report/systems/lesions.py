@@ -10,7 +10,7 @@ from covidqu.evaluate.protocols import FALSE_INFECTION
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
-from covidqu.report.core.measures import APART
+from covidqu.report.core.measures import APART, Number
 from covidqu.report.core.run_cells import measured, or_missing
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import COVID
@@ -61,12 +61,12 @@ def _share(sources: Sources, row: str, column: str, run: str) -> Cell:
     except ValueError as error:
         raise Missing(Status.UNDEFINED, str(error)) from None
     note = f"{int(whole.sum())} lesions"
-    what = {"n": len(images), "note": note, "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
-    return measured(sources, row, column, run, found, "pooled over images", **what)
+    what = {"note": note, "kind": Kind.PERFORMANCE, "unit": Unit.FRACTION}
+    return measured(sources, row, column, run, Number(found, "pooled over images", len(images), **what))
 
 
 @or_missing
 def _false(sources: Sources, row: str, column: str, run: str, label: str) -> Cell:
     values = _images(sources, run, label)[f"{COUNTED}_false"].to_numpy(np.float64)
     found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
-    return measured(sources, row, column, run, found, "mean over images", n=len(values), kind=Kind.PERFORMANCE)
+    return measured(sources, row, column, run, Number(found, "mean over images", len(values), kind=Kind.PERFORMANCE))

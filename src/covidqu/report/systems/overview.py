@@ -1,11 +1,11 @@
 """Table `common/overview`: the headline of each run, taken from the tables of its paper; of ours, from those of all."""
 
 from dataclasses import replace
-from functools import partial
 
 from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, OVER, class_cell, over_seeds
+from covidqu.report.core.measures import APART, OVER, Classes
+from covidqu.report.core.run_cells import over_seeds
 from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import MEAN
@@ -63,5 +63,4 @@ def table(sources: Sources) -> list[Cell]:
         found = {cell.row: cell for cell in built[name] if cell.column == column}
         assert row in found, f"{name} has no cell {row} / {column}"
         cells.append(replace(found.get(f"{row}{MEAN}", found[row]), row=label, column=name))
-    own = partial(class_cell, sources, OURS_CLASSES, "common/overview", metric="accuracy")
-    return [*cells, over_seeds(sources, OURS, lambda run: own(run=run))]
+    return [*cells, over_seeds(sources, OURS_CLASSES, "common/overview", Classes(run=OURS, metric="accuracy"))]

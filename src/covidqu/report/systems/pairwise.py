@@ -15,9 +15,18 @@ from covidqu.evaluate import comparisons
 from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_difference
 from covidqu.report.core.cells import Cell, p_value
-from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED
-from covidqu.report.core.run_cells import Found, class_protocol, joined, measured, not_run
-from covidqu.report.core.several_runs import difference_cell, on_shared_images
+from covidqu.report.core.differences import Difference, on_shared_images
+from covidqu.report.core.measures import (
+    APART,
+    FALSE_POSITIVES,
+    HEADLINE,
+    MARKED,
+    Found,
+    Number,
+    class_protocol,
+    joined,
+)
+from covidqu.report.core.run_cells import evaluate, measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import ACCURACY, AUC, COVID, covid_against_rest
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
@@ -100,7 +109,8 @@ def _false_infection(what: str, sources: Sources, row: str, run_a: str, run_b: s
 
 def _of_masks(sources: Sources, row: str, column: str, runs: tuple[str, str], protocol: str, metric: str) -> Answer:
     """Sign flips of the mean and Wilcoxon's test of a measure per image, McNemar's of one that is 0 or 1."""
-    difference = difference_cell(sources, row, column, *runs, "infection", metric, protocol)
+    asked = Difference(run=runs[0], other=runs[1], metric=metric, protocol=protocol)
+    difference = evaluate(sources, row, column, asked)
     a, b = (per_image(protocol, scores, "infection")[metric] for scores in on_shared_images(sources, *runs))
     if not difference.measured:
         raise ValueError(difference.note)
@@ -155,7 +165,7 @@ def _class_cell(
     sources: Sources, row: str, column: str, runs: tuple[str, str], found: Found, how: str, n: int, words: str
 ) -> Cell:
     note = joined(f"{runs[0]} minus {runs[1]}, paired over images", words)
-    return measured(sources, row, column, runs[0], found, how, n=n, note=note)
+    return measured(sources, row, column, runs[0], Number(found, how, n, note))
 
 
 QUESTIONS = (

@@ -10,7 +10,8 @@ from covidqu.evaluate.protocols import PROTOCOLS, per_image
 from covidqu.evaluate.statistics import Interval, bootstrap_ratio
 from covidqu.report.arithmetic.rounded import gap
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, cell, false_positive_cells
+from covidqu.report.core.measures import APART, Mask, false_infection
+from covidqu.report.core.run_cells import across
 from covidqu.report.core.sources import Sources
 
 METRICS = ("dice", "iou")
@@ -30,14 +31,11 @@ def table(sources: Sources) -> list[Cell]:
             continue
         for protocol, known in PROTOCOLS.items():
             side = {"correct" if protocol in CORRECT else "paper": protocol}
-            found = [
-                cell(sources, run, f"{protocol} {metric}", run, "infection", metric, **side)
-                for metric in METRICS
-                if metric in known.measures
-            ]
+            masks = {f"{protocol} {m}": Mask(run=run, metric=m, **side) for m in METRICS if m in known.measures}
+            found = across(sources, run, masks)
             cells += [*found, _gap(sources, run, protocol, *found)] if found else []
         for protocol, who in APART.items():
-            cells += false_positive_cells(sources, run, run, protocol, f", {who}")
+            cells += across(sources, run, false_infection(run, protocol, f", {who}"))
     return cells
 
 

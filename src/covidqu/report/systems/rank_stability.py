@@ -13,7 +13,7 @@ from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import resampled_sums
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.kinds import Kind, Unit
-from covidqu.report.core.measures import HEADLINE
+from covidqu.report.core.measures import HEADLINE, Number
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
@@ -29,9 +29,7 @@ def table(sources: Sources) -> list[Cell]:
     reason = _why_not(sources)
     if reason or sources.duplicates is None:
         return [not_run(row, column, str(reason)) for row in SYSTEMS for column in (*RANKS, MEAN)]
-    runs = {
-        row: [r for r in sources.params.seeds(run) if sources.why_no_run(r) is None] for row, run in SYSTEMS.items()
-    }
+    runs = {row: _scored(sources, run) for row, run in SYSTEMS.items()}
     names = [run for found in runs.values() for run in found]
     dice = pd.concat({run: _dice(sources, run) for run in names}, axis=1, join="inner")
     groups = copies(list(dice.index), sources.duplicates)
@@ -42,9 +40,10 @@ def table(sources: Sources) -> list[Cell]:
         what = {"n": len(dice), "note": f"seeds: {len(found)}", "kind": Kind.PERFORMANCE}
         shares = {column: float((ranks[:, place] == k).mean()) for k, column in enumerate(RANKS, start=1)}
         for column, value in shares.items():
-            cells.append(measured(sources, row, column, found[0], (value, None, None), how, unit=Unit.FRACTION, **what))
+            number = Number((value, None, None), how, unit=Unit.FRACTION, **what)
+            cells.append(measured(sources, row, column, found[0], number))
         middle = float(ranks[:, place].mean()), *(float(v) for v in np.quantile(ranks[:, place], [0.025, 0.975]))
-        cells.append(measured(sources, row, MEAN, found[0], middle, how, **what))
+        cells.append(measured(sources, row, MEAN, found[0], Number(middle, how, **what)))
     return cells
 
 

@@ -17,8 +17,9 @@ from covidqu.config.training import CLASS_MAPS
 from covidqu.evaluate import classification
 from covidqu.evaluate.statistics import bootstrap_ratio
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.measures import class_protocol
 from covidqu.report.core.references import EVERY, description, in_place_of, under
-from covidqu.report.core.run_cells import class_protocol, not_run
+from covidqu.report.core.run_cells import not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems import protocols
 

@@ -13,6 +13,7 @@ from covidqu.evaluate import severity
 from covidqu.evaluate.protocols import counts
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
+from covidqu.report.core.measures import Number
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREY, ORANGE
@@ -56,7 +57,7 @@ def _measures(sources: Sources, row: str, run: str, scores: pd.DataFrame, suffix
             cells.append(not_run(row, f"{name}{suffix}", str(error)))
             continue
         how = HOW_OWN if own else HOW
-        cells.append(measured(sources, row, f"{name}{suffix}", run, found, how, n=len(predicted), note=note))
+        cells.append(measured(sources, row, f"{name}{suffix}", run, Number(found, how, len(predicted), note)))
     return cells
 
 

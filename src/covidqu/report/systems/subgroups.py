@@ -13,7 +13,7 @@ from covidqu.evaluate.protocols import per_image
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_unpaired
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED, OVER
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED, OVER, Number
 from covidqu.report.core.run_cells import measured, not_run
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import DRAWN_AS, HEADLINE_RUNS, headed, require
@@ -85,7 +85,7 @@ def _mean(sources: Sources, row: str, column: str, run: str, values: np.ndarray,
     if not len(values):
         return not_run(row, column, "no such test image")
     found = bootstrap_mean(values, sources.params.evaluate.bootstrap)
-    return measured(sources, row, column, run, found, how, n=len(values), note=note)
+    return measured(sources, row, column, run, Number(found, how, len(values), note))
 
 
 def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.DataFrame) -> Cell:
@@ -94,7 +94,7 @@ def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.Dat
         return not_run(row, LARGEST, "no such test image")
     pair = [part["dice"].to_numpy() for part in (largest, smallest)]
     found, n = bootstrap_unpaired(*pair, sources.params.evaluate.bootstrap), len(largest) + len(smallest)
-    return measured(sources, row, LARGEST, run, found, HEADLINE, n=n, note="not paired: different images")
+    return measured(sources, row, LARGEST, run, Number(found, HEADLINE, n, "not paired: different images"))
 
 
 def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
