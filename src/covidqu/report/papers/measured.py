@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from covidqu.config.base import Strict, explain
+from covidqu.config.base import Strict
+from covidqu.config.faults import explain
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import WITH_MEDIAN, Classes, Loss, Mask, Measure, Prevalence
 from covidqu.report.core.published import paper
