@@ -11,8 +11,9 @@ from huggingface_hub import EvalResult
 from covidqu.config.baselines import SPLIT, SUBSET
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell
-from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, cell, class_cell, image_cell, not_run
+from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, Classes, Mask, Measure, PerImage
 from covidqu.report.core.references import in_place_of
+from covidqu.report.core.run_cells import across, not_run
 from covidqu.report.core.sources import Sources
 
 TEST = "test"  # the only row label: a card is about one run
@@ -34,11 +35,7 @@ def results(sources: Sources, run: str) -> dict[str, list[Cell]]:
 
 def of_task(sources: Sources, run: str, task: str) -> list[Cell]:
     """Cells of one task."""
-    if task == "class":
-        return [class_cell(sources, TEST, label, run, name) for label, name in CLASS_MEASURES.items()]
-    if task == "reconstruction":
-        return [image_cell(sources, TEST, "SSIM", run, "reconstruction_ssim")]
-    return _of_masks(sources, run, task)
+    return across(sources, TEST, _measures(run, task))
 
 
 def beside(sources: Sources, run: str) -> dict[str, list[Cell]]:
@@ -61,16 +58,22 @@ def beside(sources: Sources, run: str) -> dict[str, list[Cell]]:
     return found
 
 
-def _of_masks(sources: Sources, run: str, task: str) -> list[Cell]:
-    """Overlap on images that have something to find, and for infection what is marked where none is annotated."""
-    cells = [cell(sources, TEST, name, run, task, name.lower(), correct=HEADLINE) for name in ("Dice", "IoU")]
+def _measures(run: str, task: str) -> dict[str, Measure]:
+    """By column. Of masks: overlap on images that have something to find, then infection marked where there is none."""
+    if task == "class":
+        return {label: Classes(run=run, metric=name) for label, name in CLASS_MEASURES.items()}
+    if task == "reconstruction":
+        return {"SSIM": PerImage(run=run, quantity="reconstruction_ssim")}
+    found: dict[str, Measure] = {
+        name: Mask(run=run, task=task, metric=name.lower(), correct=HEADLINE) for name in ("Dice", "IoU")
+    }
     if task == "infection":
-        cells += [
-            cell(sources, TEST, f"{words}, {who}", run, task, measure, correct=protocol)
+        found |= {
+            f"{words}, {who}": Mask(run=run, metric=metric, correct=protocol)
             for protocol, who in APART.items()
-            for words, measure in FALSE_POSITIVES.items()
-        ]
-    return cells
+            for words, metric in FALSE_POSITIVES.items()
+        }
+    return found
 
 
 def eval_results(found: dict[str, list[Cell]], params: Params, run: str) -> list[EvalResult]:
