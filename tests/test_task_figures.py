@@ -82,6 +82,7 @@ def write_run(params: Params, packed: Packed, run: str, folder: Path) -> None:
         counts |= {"infection_tn": PX**2 - counts["infection_fn"], "n_px": zero + PX**2, "lung_area_px": zero + 1}
         scores.assign(**counts).to_parquet(folder / "scores.parquet")
     card = {"config": config.model_dump(mode="json"), "train_images": 1, "val_images": 1}
+    card |= {"epochs_run": 3, "best_epoch": 2}
     card["config"]["epochs"] = 3
     (folder / "card.json").write_text(json.dumps(card))
     write_history(params, run, folder)

@@ -146,8 +146,10 @@ def drawn(tmp_path: Path, packed: Path, params: Params, count: int) -> np.ndarra
     counts = {"infection_tp": 0, "infection_fp": 9, "infection_fn": 9, "infection_tn": PX - 18}
     scores = opened.index.loc[rows, ["id", "label", "name"]].assign(row=rows, near_duplicate=False, n_px=PX, **counts)
     scores.to_parquet(folder / "scores.parquet")
-    (folder / "card.json").write_text(json.dumps({"config": params.run(OURS).model_dump(mode="json")}))
-    meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": OURS})
+    (folder / "card.json").write_text(
+        json.dumps({"config": params.run(OURS).model_dump(mode="json"), "epochs_run": 3, "best_epoch": 2})
+    )
+    meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": OURS, "tasks": ["infection"]})
     logits = np.where(masks, 3.0, -3.0).astype(np.float16)
     np.savez(folder / "predictions.npz", row=rows.astype(np.int32), infection_logits=logits, meta=meta)
     figure(Sources(params, tmp_path, tmp_path / "results"), NAME, tmp_path / "f.png")

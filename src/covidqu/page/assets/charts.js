@@ -3,6 +3,7 @@
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const narrow = window.matchMedia("(max-width: 640px)");
+const wide = window.matchMedia("(min-width: 1000px)"); // room for a legend in one line
 
 /** The one theme of all charts, from the custom properties of style.css. */
 function theme() {
@@ -15,7 +16,7 @@ function theme() {
     font: of("--sans"),
     view: { stroke: null },
     axis: { ...text, gridColor: of("--line"), domainColor: of("--line"), tickColor: of("--line"), labelFontSize: size, titleFontSize: size, labelLimit: narrow.matches ? 150 : 400 },
-    legend: { ...text, orient: "top", labelFontSize: size, labelLimit: 240, symbolOpacity: 1, columns: narrow.matches ? 1 : 4 },
+    legend: { ...text, orient: "top", labelFontSize: size, labelLimit: 240, symbolOpacity: 1, columns: narrow.matches ? 1 : wide.matches ? 4 : 2 },
     title: { color: of("--ink") },
   };
 }
