@@ -38,7 +38,8 @@ SHAPE = MaskShape(kind="mask_shape", c=[0.01, 1.0])
 def described() -> pd.DataFrame:
     lines = [(split, LABELS[i % 3], f"{split}-{i}") for split, n in AMOUNTS.items() for i in range(n)]
     index = pd.DataFrame(lines, columns=["split", "label", "name"])
-    return index.assign(id=index["name"], subset="infection", image_sha256="0" * 64, masks_sha256="1" * 64)
+    hashes = {"image_sha256": "0" * 64, "masks_sha256": "1" * 64, "phash": "2" * 16}
+    return index.assign(id=index["name"], subset="infection", **hashes)
 
 
 def drawn(index: pd.DataFrame) -> Arrays:
@@ -260,7 +261,7 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match=r"baselines\.lungs\.also_px: runs are evaluated at 224 px as well; add it"):
         check(raw)
     raw["baselines"] = {"border": {"kind": "border", "picture_px": 30, "c": [1.0]}}
-    with pytest.raises(ValueError, match=r"baselines\.border\.border\.picture_px: must divide 256"):
+    with pytest.raises(ValueError, match=r"baselines\.border\.picture_px: must divide 256"):
         check(raw)
     raw["baselines"] = {"border": {"kind": "border", "picture_px": 32, "c": [1.0], "thresholds": [0.5]}}
     with pytest.raises(ValueError, match=r"thresholds: unknown key"):

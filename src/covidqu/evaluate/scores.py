@@ -70,7 +70,8 @@ def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; {AGAIN}")
     with reading(path, AGAIN):
         frame, meta = table.to_pandas(), json.loads(stored[META_KEY])
-    return frame, checked(meta, path, AGAIN)
+    of_baseline = isinstance(meta, dict) and "baseline" in meta  # which has no weights
+    return frame, meta if of_baseline else checked(meta, path, AGAIN)
 
 
 def write_scores(path: Path, scores: pd.DataFrame, meta: dict[str, Any]) -> None:
