@@ -47,7 +47,7 @@ def correlations(pictures: list[np.ndarray]) -> np.ndarray:
 def test_same_seed_same_bytes_another_seed_others(tmp_path: Path) -> None:
     def write(name: str, seed: int) -> bytes:
         few = {"Train": (1, 1, 0)}
-        write_phantom(tmp_path / name, Phantom(seed=seed, lung=few, infection=few))
+        write_phantom(tmp_path / name, Phantom.model_construct(seed=seed, lung=few, infection=few))
         return (tmp_path / name).read_bytes()
 
     first = write("a.zip", 3)
@@ -95,7 +95,7 @@ def test_masks(pixels: dict[Key, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mean_infected_area_is_that_of_the_data_set(tmp_path: Path, seed: int) -> None:
-    config = Phantom(seed=seed, lung={}, infection={"Train": (30, 0, 0)})
+    config = Phantom.model_construct(seed=seed, lung={}, infection={"Train": (30, 0, 0)})
     write_phantom(tmp_path / "p.zip", config)
     areas = [(a > 0).mean() for k, a in read(tmp_path / "p.zip").items() if k[3] == "infection masks"]
     assert len(areas) == 30
@@ -146,7 +146,7 @@ def test_settings_of_the_project(tmp_path: Path) -> None:
 
 
 def test_no_room_no_defect(tmp_path: Path) -> None:
-    config = Phantom(seed=0, lung={"Train": (1, 1, 1)}, infection={"Test": (1, 0, 0)})
+    config = Phantom.model_construct(seed=0, lung={"Train": (1, 1, 1)}, infection={"Test": (1, 0, 0)})
     assert planted(config) == {
         "exact": [],
         "near": [],
