@@ -23,6 +23,8 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv sync": ".ci/run",
     "uv run pytest": ".ci/run",
     "uv run dvc repro": "test_pipeline::test_story",
+    "uv run python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
+    "uv run python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
     "uv run python workflow/sync.py after-dvc": "test_pipeline::test_story",
     "uv run dvc exp run": "test_overrides::test_the_documented_overrides_are_taken",
     "uv run snakemake --cores 8 --use-conda": "test_conda::test_steps_run_inside_their_environments",
