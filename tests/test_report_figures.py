@@ -44,7 +44,7 @@ def folders(tmp_path: Path, packed: Path, params: Params) -> tuple[Path, Path]:
     for run in figures(params)["unet-roi/figure-1"].shown(params):
         folder = results / "runs" / run
         folder.mkdir(parents=True)
-        meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": run})
+        meta = json.dumps(dict.fromkeys(META_KEYS, "") | {"run": run, "tasks": ["infection"]})
         np.savez(folder / "predictions.npz", row=rows.astype(np.int32), infection_logits=logits, meta=meta)
         history.to_csv(folder / "history.csv", index=False)
     return data, results
