@@ -126,8 +126,10 @@ def write_cost(results: Path, params: Params) -> None:
 def write_run(results: Path, params: Params, run: str, changes: dict[str, Any]) -> None:
     folder = results / "runs" / run
     folder.mkdir(parents=True)
-    write_scores(folder / "scores.parquet", scores_of(params, run), {"run": run, "weights_sha256": "0" * 64})
     config = params.run(run).model_dump(mode="json") | changes
+    meta = {"run": run, "weights_sha256": "0" * 64, "data_hash": "1" * 64, "tasks": list(params.run(run).tasks)}
+    meta |= {key: config[key] for key in ("roi", "subset", "split")}
+    write_scores(folder / "scores.parquet", scores_of(params, run), meta)
     card = {"run": run, "config": config, "train_images": 60, "val_images": 20, "epochs_run": 3, "best_epoch": 2}
     card |= {"seconds": 90.0}
     (folder / "card.json").write_text(json.dumps(card))
