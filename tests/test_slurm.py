@@ -45,7 +45,12 @@ def cluster() -> Iterator[OneNode]:
     with tempfile.TemporaryDirectory(prefix="slurm") as folder:  # not tmp_path: a socket's path must be short
         one = OneNode(Path(folder))
         try:
-            one.start()
+            try:
+                one.start()
+            except (RuntimeError, TimeoutError) as error:
+                if os.environ.get("COVIDQU_SLURM") == "required":
+                    raise
+                pytest.skip(f"Slurm does not start on this machine: {error}")
             yield one
         finally:
             one.stop()
