@@ -6,4 +6,4 @@ apt-get install -y --no-install-recommends ca-certificates git python3 python3-p
 rm -rf /var/lib/apt/lists/*
 python3 -m pip install --break-system-packages --no-cache-dir uv
 uv sync --locked --no-dev --no-editable --compile-bytecode --link-mode copy
-rm -rf /root/.cache
+rm -rf ~/.cache

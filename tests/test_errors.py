@@ -49,6 +49,7 @@ RAISED = [
     (json.JSONDecodeError("Unterminated string", "{", 1), 2, "Unterminated string"),
     (RecursionError("maximum"), 2, "nested too deeply"),
     (ModuleNotFoundError("No module named 'x'"), 2, "a package is missing or broken; install"),
+    (ImportError("cannot import name 'x'", name="covidqu.report"), 70, "a fault of this program, ImportError"),
     (ValueError("https://me:secret@host/x: refused"), 2, "https://***@host/x"),
     (KeyError("a"), 70, "a fault of this program, KeyError: 'a'; COVIDQU_DEBUG=1 shows where"),
     (AssertionError(), 70, "a fault of this program, AssertionError"),

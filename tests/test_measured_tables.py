@@ -11,7 +11,7 @@ from covidqu.report.core.measures import Classes, Mask
 from covidqu.report.core.published import SYSTEMS, paper, printed
 from covidqu.report.papers import measured
 from covidqu.report.papers.counts import Images, Scored
-from covidqu.report.papers.measured import Block, blocks
+from covidqu.report.papers.measured import Block, described
 
 DESCRIBED = {f"{system}/{name}" for system in SYSTEMS for name, t in paper(system).tables.items() if t.measured}
 
@@ -25,7 +25,7 @@ def test_a_table_is_described_where_no_function_makes_it_and_a_value_is_not_prin
 
 @pytest.mark.parametrize("name", sorted(DESCRIBED))
 def test_each_cell_is_described_once_and_each_printed_value_has_one(name: str) -> None:
-    cells = [place for block in blocks(name) for place in block.measures()]
+    cells = [(row, column) for row, column, *_ in described(name)]
     assert len(set(cells)) == len(cells)
     system, short = name.split("/")
     wanted = {place for place in printed(name) if paper(system).only(short, place[0]) is None}
@@ -83,4 +83,4 @@ def test_faults_name_the_file_and_the_table(
     broken = whole.model_copy(update={"tables": whole.tables | {"table-3": table}})
     monkeypatch.setattr(measured, "paper", lambda _: broken)
     with pytest.raises(ValueError, match=rf"unet-roi.yaml: tables.table-3.measured: {message}"):
-        blocks.__wrapped__("unet-roi/table-3")
+        described.__wrapped__("unet-roi/table-3")

@@ -81,7 +81,8 @@ def told(error: BaseException) -> tuple[str, int]:
         return hidden(f"{where}{REMEDIES[error.errno]}"), INPUT
     if isinstance(error, RuntimeError) and (found := [meant for text, meant in BY_WORDS if re.search(text, words)]):
         return hidden(f"{found[0]} ({first_line(error)})"), INPUT
-    if meant := next((meant for name, meant in BY_TYPE.items() if name in names), None):
+    of_ours = isinstance(error, ImportError) and (error.name or "").split(".")[0] == "covidqu"  # no installation helps
+    if not of_ours and (meant := next((meant for name, meant in BY_TYPE.items() if name in names), None)):
         return hidden(f"{meant} ({library(error)}: {first_line(error)})"), INPUT
     if isinstance(error, ValueError | OSError):
         return hidden(words if ours(error) else f"{library(error)}: {first_line(error)}{debug()}"), INPUT

@@ -70,28 +70,22 @@ def _measure(*parts: Keys) -> One:
 
 
 @cache
-def blocks(name: str) -> list[Block]:
-    """Blocks of the table `{system}/{name}`; ValueError names the file, the key and the fault."""
+def described(name: str) -> list[tuple[str, str, One, bool]]:
+    """Row, column, measure and `seeds` of each cell of a table; ValueError names the file, the key and the fault."""
     system, short = name.split("/", 1)
     place = f"{system}.yaml: tables.{short}.measured"
     try:
-        found = TypeAdapter(list[Block]).validate_python(paper(system).tables[short].measured)
-        for block in found:
-            block.measures()
+        blocks = TypeAdapter(list[Block]).validate_python(paper(system).tables[short].measured)
+        return [(*where, one, block.seeds) for block in blocks for where, one in block.measures().items()]
     except ValidationError as error:
         raise ValueError(f"{place}: {explain(error, Block)}") from None
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    return found
 
 
 def cells(sources: Sources, name: str) -> list[Cell]:
     """The cells of a table."""
-    return [
-        _cell(sources, *place, one, seeds=block.seeds)
-        for block in blocks(name)
-        for place, one in block.measures().items()
-    ]
+    return [_cell(sources, row, column, one, seeds=seeds) for row, column, one, seeds in described(name)]
 
 
 def _cell(sources: Sources, row: str, column: str, one: One, *, seeds: bool) -> Cell:

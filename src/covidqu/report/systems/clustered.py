@@ -17,7 +17,7 @@ from covidqu.report.core.run_cells import measured, or_missing
 from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
-from covidqu.report.systems.rank_stability import copies
+from covidqu.report.systems.rank_stability import by_group, copies
 
 ALONE, TOGETHER = "each image alone", "copies together"
 DICE, DIFFERENCE = "infection Dice", f"infection Dice minus that of {OURS}"
@@ -68,6 +68,4 @@ def _values(sources: Sources, run: str, what: str) -> pd.Series:
 
 def of_groups(values: np.ndarray, groups: np.ndarray, config: Bootstrap) -> Interval:
     """Mean of (n,) values, and its interval where the (n,) `groups` are drawn with replacement, each whole."""
-    summed = np.zeros((groups.max() + 1, 2))
-    np.add.at(summed, groups, np.column_stack([values, np.ones(len(values))]))
-    return bootstrap_ratio(summed, lambda sums: sums[..., 0] / sums[..., 1], config)
+    return bootstrap_ratio(by_group(values, groups), lambda sums: sums[..., 0] / sums[..., 1], config)

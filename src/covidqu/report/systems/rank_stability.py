@@ -75,16 +75,21 @@ def copies(ids: list[str], pairs: pd.DataFrame) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
+def by_group(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) or (n, k) values -> (groups, k + 1): their sums in each group, and how many there are."""
+    table = np.column_stack([values, np.ones(len(values))])
+    sums = np.zeros((groups.max() + 1, table.shape[1]))
+    np.add.at(sums, groups, table)
+    return sums
+
+
 def ranked(dice: np.ndarray, groups: np.ndarray, seeds: list[int], sources: Sources) -> np.ndarray:
     """(n, runs) Dice -> (resamples, systems) ranks, 1 for the highest mean; `seeds`: runs of each system, in a row.
 
     Groups are drawn with replacement, all images of one together; of each system one of its runs is drawn.
     """
     config = sources.params.evaluate.bootstrap
-    table = np.column_stack([dice, np.ones(len(dice))])
-    summed = np.zeros((groups.max() + 1, table.shape[1]))
-    np.add.at(summed, groups, table)
-    sums = resampled_sums(summed, config)
+    sums = resampled_sums(by_group(dice, groups), config)
     means = sums[:, :-1] / sums[:, -1:]
     drawn = np.random.default_rng(config.seed).integers(0, seeds, (len(means), len(seeds)))
     chosen = np.take_along_axis(means, drawn + np.cumsum([0, *seeds[:-1]]), axis=1)
