@@ -35,6 +35,7 @@ META_KEY = b"meta"
 AGAIN = "run `score` again"
 BLOCK = 16  # images: float32 temporaries of a few MB
 MASKS = ("lung", "infection")
+OF_HALF = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)  # looked up faster than converted
 CLASS_INDEX = {"Normal": 0, "Non-COVID": 1, "COVID-19": 2}  # of three class logits (paper 000)
 
 
@@ -168,7 +169,7 @@ def truth_masks(data: Packed, task: str, rows: np.ndarray) -> np.ndarray:
 
 
 def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """(b, 256, 256) float16 logits and bool masks -> (b,) per column, names without the task.
+    """(b, 256, 256) float16 or float32 logits and bool masks -> (b,) per column, names without the task.
 
     Threshold logit > 0. `bce`: mean over pixels, natural logarithm, max(z, 0) - z t + log(1 + exp(-|z|)), which
     neither overflows nor takes the logarithm of a rounded probability.
@@ -179,7 +180,8 @@ def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _image_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.number | float]:
-    z, positive = logits.astype(np.float32), logits > 0
+    z = OF_HALF[logits.view(np.uint16)] if logits.dtype == np.float16 else logits.astype(np.float32)
+    positive = z > 0  # in float16 it takes forty times as long
     decay = np.exp(-np.abs(z))
     probability = np.exp(np.minimum(z, 0))
     probability /= 1 + decay
