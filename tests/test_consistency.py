@@ -203,6 +203,16 @@ def test_balanced_measures_are_those_of_scikit_learn(sens: float, spec: float) -
     assert paper_003.balanced_mcc(sens, spec) == pytest.approx(metrics.matthews_corrcoef(truth, decided))
 
 
+def test_a_mean_outside_its_range_is_found(change: Change) -> None:
+    table, row = "recon-mtl/text", "public COVID-CT: width"
+    assert found(f"{table}: {row}, mean", "range").note.startswith("does not agree")
+    assert found(f"{table}: public COVID-CT: height, mean", "range").note == "agrees"
+    largest, mean = (int(printed(table)[f"{row}, {which}", "value"]) for which in ("largest", "mean"))
+    change(table, f"{row}, largest", "value", mean)
+    change(table, f"{row}, mean", "value", largest)
+    assert found(f"{table}: {row}, mean", "range").note == "agrees"
+
+
 def test_no_printed_value_is_written_into_the_code() -> None:
     """Printed values reach tables and figures only through report/published: none of at least three digits is a number
     or a text of the code.

@@ -145,6 +145,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
         baselines=Baselines((MASK, CLASS), (RECON,), one_row=True),
     ),
     Table("recon-mtl/text", runs=(RECON,), baselines=Baselines((CLASS,), (RECON,))),
+    Table("recon-mtl/related-work"),
     Figure(
         "recon-mtl/figure-3",
         "drawing.data_figures:composition",

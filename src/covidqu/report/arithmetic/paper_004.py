@@ -19,8 +19,8 @@ TWO = 2  # decimals of differences that are counted as the same
 
 
 def findings() -> list[Cell]:
-    """Shares of 50 + 50 test images, sums over sources, gains in Dice."""
-    return [*_steps(), *_sums(), *_gains()]
+    """Shares of 50 + 50 test images, sums over sources, sizes of images, gains in Dice."""
+    return [*_steps(), *_sums(), *_sizes(), *_gains()]
 
 
 def _steps() -> list[Cell]:
@@ -76,6 +76,19 @@ def _sums() -> list[Cell]:
         finding(f"recon-mtl/text: {row}", column, how, total, _difference(total, text[row]), text[row])
         for (row, column), (total, how) in lines.items()
     ]
+
+
+def _sizes() -> list[Cell]:
+    """A mean lies between the smallest and the largest."""
+    values, cells = printed("recon-mtl/text"), []
+    for side in ("height", "width"):
+        row = f"public COVID-CT: {side}"
+        low, high, mean = (int(values[f"{row}, {which}", "value"]) for which in ("smallest", "largest", "mean"))
+        words = AGREES if low <= mean <= high else f"{DISAGREES}: outside"
+        words += "; largest and mean exchanged would fit" if low <= high < mean else ""
+        how = "smallest to largest"
+        cells.append(finding(f"recon-mtl/text: {row}, mean", "range", how, f"{low} to {high}", words, mean))
+    return cells
 
 
 def _difference(total: int, stated: int) -> str:

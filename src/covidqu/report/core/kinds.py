@@ -36,6 +36,7 @@ class Unit(StrEnum):
     DECIBEL = "dB"
     COUNT = "count"
     EPOCHS = "epochs"
+    PIXELS = "pixels"
 
 
 class Missing(Exception):
