@@ -18,7 +18,6 @@ COUNTS = ("tp", "fp", "fn", "tn")
 MEASURES = ("dice", "iou", "precision", "recall", "f1", "accuracy")
 FALSE_POSITIVES = ("any", "over_1_percent", "area", "area_of_lung")
 FALSE_INFECTION = {"fp_normal": "Normal", "fp_pneumonia": "Non-COVID"}  # protocol: label; false infection, apart
-PROTOCOL_OF = {label: protocol for protocol, label in FALSE_INFECTION.items()}
 LARGE_AREA = 0.01  # of the image
 
 

@@ -61,7 +61,6 @@ MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Pearson correlation": _pearson,
     "Lin's concordance": _lin,
 }
-UNITLESS = ("Pearson correlation", "Lin's concordance")
 
 
 def sums_per_image(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
