@@ -170,7 +170,7 @@ def test_what_was_made_from_other_files_is_named(place: Path, capsys: pytest.Cap
 
 LOOKS = (
     "systems", "params", f"params {RUN}", "ready", "verify",
-    "check --results results", "check --results results --data data",
+    "check --results results --data data",
     "export table unet-roi/table-1 --out OUT/a.tex", "export table common/data --out OUT/a.csv",
     f"export figure unet-roi/curves-{RUN} --out OUT/a.pdf",
 )  # fmt: skip
@@ -187,11 +187,8 @@ def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
 @pytest.mark.parametrize(
     "name",
     [
-        "data/packed/index.parquet", "data/packed/images.npy", "data/split.parquet", "data/audit/audit.json",
-        f"results/runs/{RUN}/card.json", f"results/runs/{RUN}/scores.parquet", f"results/runs/{RUN}/history.csv",
-        f"results/resume/{RUN}/finished/kept.json", f"results/weights/{RUN}.safetensors", "results/architectures.json",
-        "results/cost.json", "results/tables/common/data.csv", "results/figures/unet-roi/curves-unet-roi-lung.svg",
-        "*",
+        "data/packed/index.parquet", f"results/runs/{RUN}/card.json", f"results/runs/{RUN}/scores.parquet",
+        "results/architectures.json", "*",
     ],
 )  # fmt: skip
 def test_commands_that_only_look_move_and_write_nothing(
