@@ -1,4 +1,4 @@
-"""The short lane of tests/campaigns/long_use.py: true engines on stand-ins for the steps."""
+"""The short lane of tests/campaigns/long_use.py: true engines, stand-ins for the steps, a run that is renamed."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "campaigns"))
 
-from long_use import a_run_is_added_renamed_and_removed, made
+from long_use import edit, in_step, made, truth
+from test_pipeline import RUNS
 
 pytestmark = pytest.mark.pipeline
 
 
-def test_both_engines_tell_the_truth_of_a_run_that_comes_is_renamed_and_goes(tmp_path: Path) -> None:
-    a_run_is_added_renamed_and_removed(made(tmp_path / "copy", stand_ins=True))
+def test_a_run_gets_another_name(tmp_path: Path) -> None:
+    place = made(tmp_path / "copy", stand_ins=True)
+    edit(place, lambda runs: runs.update(more=runs.pop(RUNS[1])))
+    truth(place, snakemake=False, dvc=False)
+    place("dvc", "repro")
+    in_step(place)
+    assert (place.folder / "results/runs/more/scores.parquet").is_file()
