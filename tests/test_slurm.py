@@ -18,7 +18,7 @@ from parameters import text
 from test_pipeline import Copy, copy, small_params
 
 __all__ = ["copy"]
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.long]
 RUN = "unet-roi-lung"
 EPOCHS = 80
 HASTY = (
