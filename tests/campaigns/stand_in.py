@@ -20,6 +20,7 @@ FILES = {  # step -> files below --out; other steps write the file --out
     "baseline": ["scores.parquet", "card.json"],
     "page": ["index.html"],
 }
+SHOWN = ("unet-roi-lung", "unet-roi-infection")  # runs that tables show; all of one system
 READ = ("source", "archive", "packed", "audit", "split", "roi", "init", "predictions")
 
 
@@ -30,8 +31,8 @@ def main(step: str, *words: str) -> None:
     settings = yaml.safe_load(Path("params.yaml").read_text())
     inputs = [options[name] for name in READ if name in options and name != step]
     inputs += [options["weights"]] if step in ("predict", "validate") else []
-    of_runs = [f"runs/{run}/scores.parquet" for run in settings["runs"]]
-    inputs += [file for name in of_runs if (file := options.get("results", out) / name).is_file()]
+    if step in ("comparison", "cards", "page") or (names and names[0].startswith("unet-roi/")):  # as the rules have it
+        inputs += [options["results"] / f"runs/{run}/scores.parquet" for run in settings["runs"] if run in SHOWN]
     found = hashlib.sha256(f"{step} {names}".encode())
     for name in names:
         found.update(json.dumps([settings[kind].get(name) for kind in ("runs", "baselines")]).encode())
