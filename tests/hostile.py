@@ -3,8 +3,10 @@
 import copy
 import os
 import re
+import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -14,9 +16,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 Made = TypeVar("Made")
+
+
+@dataclass
+class Counted:
+    """Cases of one kind of input; `longest`: seconds of CPU of the one that took most."""
+
+    tried: int = 0
+    refused: int = 0
+    longest: float = 0.0
+
+
 CASES = int(os.environ.get("COVIDQU_HOSTILE_CASES", "400"))  # of all properties together
 TREE = "Infection Segmentation Data/Infection Segmentation Data"
-counted: dict[str, list[int]] = {}  # property -> cases, refusals
+counted: dict[str, Counted] = {}  # by kind of input
 
 Edit = tuple[str, float, bytes]
 EDITS = st.lists(
@@ -67,13 +80,15 @@ def right_or_refused(about: str, call: Callable[[], Made], *names: str) -> Made 
 
     Any other exception passes through and fails the test.
     """
-    found = counted.setdefault(about, [0, 0])
-    found[0] += 1
+    found, begun = counted.setdefault(about, Counted()), time.process_time()
+    found.tried += 1
     try:
         return call()
     except (ValueError, OSError) as error:
         message = str(error)
-        found[1] += 1
+        found.refused += 1
+    finally:
+        found.longest = max(found.longest, time.process_time() - begun)
     assert any(name in message for name in names), f"none of {names} is named: {message}"
     assert len(message.splitlines()) <= 11, message  # the head and ten lines
     assert len(message) < 20_000 and not re.search(r"[\x00-\x09\x0b-\x1f]", message), message

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from parameters import text
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.long]
 ROOT = Path(__file__).resolve().parent.parent
 CONDA = """#!{python}
 import json, subprocess, sys

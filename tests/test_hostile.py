@@ -4,9 +4,11 @@ A short lane: `COVIDQU_HOSTILE_CASES` says how many cases all properties togethe
 for 20,000 and more.
 """
 
+import contextlib
 import io
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -40,6 +42,7 @@ from covidqu.report.core.sources import Sources
 ROOT = Path(__file__).resolve().parent.parent
 RAW = params.read([ROOT / "params.yaml"])
 SOUND = zipped(entries())
+SECONDS, MEGABYTES = 30, 2000  # of the CPU for one case, and of memory for all: an endless loop or a bomb takes more
 NASTY = [
     *(None, True, False, 0, -1, 1, 3, 7, 48, 100, 10**6, 10**12, -0.5, 0.5, 1.5, 1e-300, 1e308),
     *(float("nan"), float("inf"), float("-inf"), "", " ", "x", "a b", "a;b", "../x", "-x", "$HOME", "1e-4", "é", "a.b"),
@@ -51,7 +54,7 @@ NASTY = [
 # ---- archives and PNG files
 
 
-@cases(0.2)
+@cases(0.17)
 @given(edits=EDITS)
 def test_an_archive_with_changed_bytes(tmp_path_factory: pytest.TempPathFactory, edits: list) -> None:
     folder = tmp_path_factory.mktemp("case")
@@ -96,7 +99,7 @@ def test_a_png_of_any_structure(header: tuple, more: list, cut: bool, edits: lis
     decoded(edited(data, edits))
 
 
-@cases(0.2)
+@cases(0.17)
 @given(edits=EDITS)
 def test_a_png_with_changed_bytes(edits: list) -> None:
     decoded(edited(next(iter(entries().values())), edits))
@@ -438,6 +441,60 @@ def test_a_file_of_another_kind(place: Place, kind: str, content: bytes) -> None
         path.write_bytes(sound)
 
 
+# ---- the state of an interrupted training
+
+
+class Learns:
+    """What stands where a learner does: what it was given is what is continued."""
+
+    class fabric:
+        global_rank = 0
+        barrier = staticmethod(lambda: None)
+
+    def __init__(self) -> None:
+        import torch
+
+        self.state = {"model": {"a": torch.arange(1000.0)}, "optimizer": {"step": 7}, "schedule": None}
+        self.loaded: list[dict] = []
+
+    def state_dict(self) -> dict:
+        return self.state
+
+    def load_state_dict(self, state: dict) -> None:
+        self.loaded.append(state)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A state as it is kept after an epoch, and its bytes."""
+    from covidqu.training.resume import Progress, State
+
+    kept = State("a", tmp_path_factory.mktemp("state") / "last.pt", "identity")
+    kept.save(Progress(3, 2, 0.5, {}, [{"epoch": 1.0, "val_loss": 0.5}]), Learns())
+    return kept, kept.file.read_bytes()
+
+
+@cases(0.06)
+@given(edits=EDITS)
+def test_a_state_with_changed_bytes(state: Any, edits: list) -> None:
+    """Never continued from: set aside, with one line, and the training starts anew."""
+    kept, sound = state
+    kept.file.write_bytes(raw := edited(sound, edits))
+    learner, said = Learns(), io.StringIO()
+    with contextlib.redirect_stderr(said):
+        progress = right_or_refused("state", lambda: kept.restore(learner), "last.pt")
+    assert progress is not None
+    if raw == sound:
+        assert learner.loaded and progress.epoch == 3
+        return
+    counted["state"].refused += 1
+    assert not learner.loaded and vars(progress) == vars(type(progress)()), "continued from something else"
+    aside = kept.file.with_name("last.pt.damaged")
+    assert said.getvalue() == f"a: {kept.file} is damaged, now last.pt.damaged; starting anew\n"
+    assert aside.read_bytes() == raw and not kept.file.exists()
+    aside.unlink()
+
+
 # ---- folders
 
 
@@ -504,6 +561,15 @@ def test_an_archive_says_what_is_wrong_with_names(tmp_path: Path, change: Any, w
     assert len(str(caught.value)) < 2000
 
 
+def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    """A zero byte ends a name; zipfile itself falls over an empty one."""
+    name = f"{TREE}/Train/COVID-19/images/covid_1.png".encode()
+    head, _, tail = SOUND.rpartition(name)  # in the table of contents, at the end
+    (tmp_path / "a.zip").write_bytes(head + b"\0" + name[1:] + tail)
+    with pytest.raises(ValueError, match=r"(?s)a\.zip: .*an entry without a name; build the archive again"):
+        pack(tmp_path / "a.zip", tmp_path / "packed")
+
+
 @pytest.mark.parametrize("method", [9, 12, 14, 97])
 def test_an_entry_of_another_method_is_not_called_damaged(tmp_path: Path, method: int) -> None:
     data = SOUND.replace(struct.pack("<HH", 0, 8), struct.pack("<HH", 0, method))
@@ -520,8 +586,13 @@ def test_settings_of_the_repository_are_what_is_changed() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def how_many() -> Iterator[None]:
-    """At the end: what was tried (shown with -s)."""
+    """At the end: what was tried (shown with -s), and that no case took long or much."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    for about, (tried, refused) in sorted(counted.items()):
-        print(f"{about}: {tried} cases, {refused} refused, {tried - refused} right")
-    print(f"{sum(tried for tried, _ in counted.values())} cases in all")
+    for about, found in sorted(counted.items()):
+        right = found.tried - found.refused
+        print(f"{about}: {found.tried} cases, {found.refused} refused, {right} right, longest {found.longest:.1f} s")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    print(f"{sum(found.tried for found in counted.values())} cases in all; memory grew by {grown} MB")
+    assert all(found.longest < SECONDS for found in counted.values()), "a case took too much time of the CPU"
+    assert grown < MEGABYTES

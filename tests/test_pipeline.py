@@ -144,7 +144,7 @@ def made_copy(folder: Path, params: dict | None = None) -> Copy:
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, folder / part)  # with what is compiled
         else:
             shutil.copy(ROOT / part, folder / part)
     (folder / "params.yaml").write_text(text(params or small_params()))

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_before_the_first_job(
     changes: dict, gpus: int, bf16: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("covidqu.steps.ready.gpu_may_be_here", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
@@ -37,6 +38,27 @@ def test_before_the_first_job(
     with pytest.raises(ValueError) as caught:
         ready(check(merge(raw, {"runs": {"unet-roi-lung": changes}})), ["unet-roi-lung"])
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"), [({}, False), ({"accelerator": "cuda"}, True), ({"freeze": ["head"]}, True)]
+)
+def test_pytorch_is_started_only_where_there_is_something_to_ask(changes: dict, asked: bool, tmp_path: Path) -> None:
+    """It takes seconds, before each call of Snakemake that trains."""
+    (tmp_path / "over.yaml").write_text(text({"anchor": {"accelerator": "cpu"}, "runs": {"unet-roi-lung": changes}}))
+    code = """
+import sys
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "segmentation_models_pytorch", "lightning_fabric"):
+            raise SystemExit("asked for " + name)
+sys.meta_path.insert(0, Guard())
+from covidqu.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["--params", "params.yaml", "--params", str(tmp_path / "over.yaml"), "ready", "unet-roi-lung"]
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0, "asked for " in done.stderr) == (not asked, asked), done.stderr
 
 
 def test_an_encoder_of_timm_that_does_not_fit_is_named() -> None:

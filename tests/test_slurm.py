@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -12,13 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from one_node import DAEMONS, INSTALL, OneNode, found
 from parameters import text
 from test_pipeline import Copy, copy, small_params
 
 __all__ = ["copy"]
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.long]
 RUN = "unet-roi-lung"
 EPOCHS = 80
 HASTY = (
@@ -95,9 +95,9 @@ def test_a_training_survives_its_cluster(copy: Copy, cluster: OneNode) -> None:
         assert process.wait(600) == 0, output.read_text()[-6000:]
     finally:
         process.kill()
-    of_train = yaml.safe_load((copy.folder / "profiles/slurm/config.yaml").read_text())["set-resources"]["train"]
+    of_train = re.search(r"mem_mb=(\d+)", (copy.folder / "workflow/rules/train.smk").read_text())
     assert (job.state, job.comment) == ("RUNNING", f"rule_train_wildcards_{RUN}")
-    assert job.memory == f"{of_train['mem_mb']}M" and "gpu:1" in asked
+    assert of_train and job.memory == f"{of_train[1]}M" and "gpu:1" in asked
     ended = {one.number: one.state for one in cluster.jobs()}
     assert ended[over] == "TIMEOUT" and list(ended.values())[-1] == "COMPLETED", ended
     assert f"epoch 1/{EPOCHS}: " not in shown()

@@ -1,4 +1,7 @@
-"""Every file that the steps make, with a byte changed and its date kept: `verify` names it and no other."""
+"""Every file that the steps make, with a byte changed and its date kept: `verify` names it and no other.
+
+And commands that only look leave whatever they find as it is.
+"""
 
 import os
 import random
@@ -163,3 +166,46 @@ def test_what_was_made_from_other_files_is_named(place: Path, capsys: pytest.Cap
         f"results/weights/{RUN}.safetensors",
         *(f"results/runs/{RUN}/{name}" for name in ("predictions.npz", "scores.parquet", "validation.parquet")),
     }
+
+
+LOOKS = (
+    "systems", "params", f"params {RUN}", "ready", "verify",
+    "check --results results --data data",
+    "export table unet-roi/table-1 --out OUT/a.tex", "export table common/data --out OUT/a.csv",
+    f"export figure unet-roi/curves-{RUN} --out OUT/a.pdf",
+)  # fmt: skip
+
+
+def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Path -> date and content; the date of a folder is that of the last name that came or went in it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        found[str(path)] = path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b""
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/packed/index.parquet", f"results/runs/{RUN}/card.json", f"results/runs/{RUN}/scores.parquet",
+        "results/architectures.json", "*",
+    ],
+)  # fmt: skip
+def test_commands_that_only_look_move_and_write_nothing(
+    place: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On damaged files in folders that may not be written; the one file that `export` is asked for lies elsewhere."""
+    (out := tmp_path / "out").mkdir()
+    for file in [*visible("data"), *visible("results")] if name == "*" else [Path(name)]:
+        file.write_bytes(b"" if name == "*" else file.read_bytes()[: file.stat().st_size // 2])
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before, ended = seen(place), set[int]()
+    for words in LOOKS:
+        ended.add(main(words.replace("OUT", str(out)).split()))
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and "damaged now" not in said
+        assert seen(place) == before, words
+    assert ended <= {0, 1, 2, 3} and 1 in ended, "a look that finds nothing wrong in this has not looked"
+    for path in (place, *(path for path in place.rglob("*") if path.is_dir())):
+        path.chmod(0o755)  # else nobody but root could remove it

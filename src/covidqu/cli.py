@@ -17,10 +17,12 @@ from covidqu.ledger import keep_records
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
-    "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
+    "Results": (c.tables, c.figures, c.comparison, c.cards, c.page),
+    "Publish": (c.export, c.readme, c.crate),
     "Look": (c.systems, c.params),
     "Check": (c.check, c.verify, c.ready, c.claim),
 }
+STEPS = {function.__name__ for group in ("Data", "Train", "Results") for function in GROUPS[group]}  # of an engine
 Parsed = tuple[str, Callable[[], object]]
 Files = Annotated[
     list[Path] | None,
@@ -93,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ended(name: str, error: BaseException) -> int:
-    """Say why a step has ended; its exit status."""
+    """Say why a step has ended; its exit status. A damaged file that an engine's step has met is set aside."""
     from covidqu.errors import told
 
     if os.environ.get("COVIDQU_DEBUG"):
@@ -102,6 +104,10 @@ def ended(name: str, error: BaseException) -> int:
         traceback.print_exception(error)
     message, status = ("interrupted", 130) if isinstance(error, KeyboardInterrupt) else told(error)
     if isinstance(error, Damaged):
-        message += f"; it is {set_aside(error.path).name} now. Run again: an engine makes it anew"
+        message += (
+            f"; it is {set_aside(error.path).name} now. Run again: an engine makes it anew"
+            if name in STEPS  # what only looks changes nothing
+            else "; it is left as it is: `covidqu verify --aside` renames it, then an engine makes it anew"
+        )
     print(f"covidqu {name}: {message}", file=sys.stderr)
     return status

@@ -67,6 +67,8 @@ rule audit:
         f"logs/{R}/audit.bench.tsv"
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=3000,
     params:
         values=pick(config, "audit"),
     shell:

@@ -20,6 +20,7 @@ rule predict:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=10000,
     params:
         values=lambda w: pick(config, *settings(w.run), "roi"),
     shell:
@@ -48,6 +49,7 @@ rule validate:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=8000,
     params:
         values=lambda w: pick(config, *settings(w.run)),
     shell:
@@ -77,6 +79,7 @@ rule explain:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=8000,
     params:
         values=lambda w: pick(config, *settings(w.run), "explain"),
     shell:

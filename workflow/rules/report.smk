@@ -98,6 +98,7 @@ rule cost:
     threads: os.cpu_count()
     resources:
         gpu=int(any(run.accelerator != "cpu" for run in RUNS.values())),
+        mem_mb=8000,
     params:
         values=pick(config, "anchor", "systems", "runs"),
     shell:
@@ -244,6 +245,8 @@ rule page:
         f"logs/{R}/page.bench.tsv"
     conda:
         "../envs/report.yaml"
+    resources:
+        mem_mb=8000,
     params:
         values=pick(config, *config),
     shell:

@@ -38,6 +38,7 @@ rule train:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=8000,
     params:
         values=lambda w: pick(config, *settings(w.run)),
     shell:

@@ -50,7 +50,9 @@ def contents(archive: Path, entries: Iterable[zipfile.ZipInfo]) -> list[Item]:
         if entry.filename in seen:
             faults.add("duplicate entry; build the archive again with each file once", entry.filename)
         seen.add(entry.filename)
-        if _unsafe(entry.filename):
+        if not entry.filename:
+            faults.add("an entry without a name; build the archive again", entry.filename)
+        elif _unsafe(entry.filename):
             faults.add("unsafe path (absolute or with ..); build the archive from relative paths", entry.filename)
         elif not entry.is_dir():
             _place(entry, found, faults)
