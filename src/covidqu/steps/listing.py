@@ -8,7 +8,7 @@ from typing import Any
 from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.report.core.provenance import deviations, full, lacks_settings, read
-from covidqu.report.core.published import OUR_SYSTEM, SHOWN, paper
+from covidqu.report.core.published import OUR_SYSTEM, SHOWN, SYSTEMS, paper
 from covidqu.stored import read_json, reading
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
@@ -47,7 +47,7 @@ def listing(params: Params, results: Path) -> str:
 
 def origin(system: str) -> str:
     """Which paper a system is of, in words."""
-    return "ours, of no paper" if system == OUR_SYSTEM else f"paper {paper(system).paper}, {paper(system).name}"
+    return f"paper {paper(system).paper}, {paper(system).name}" if system in SYSTEMS else "ours, of no paper"
 
 
 def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> list[list[str]]:
