@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LITE = "workflow/overlays/lite.yaml"
 PAGE = "test_page::test_a_public_site_has_no_image_of_a_patient"
 CHECKED = "test_recompute::test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_reason"
@@ -34,6 +34,7 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv run covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
     "uv run tensorboard": "test_train::test_a_training_can_be_watched",
     "uv run covidqu check": CHECKED,
+    "uv run covidqu read ": "no such command yet",
     "uv run covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
     "uv run covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,
     "uv run python tests/expected/update.py": "test_results::test_an_expectation_is_small_files_of_a_finished_run",

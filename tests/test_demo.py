@@ -1,4 +1,4 @@
-"""README's first command on synthetic data: what any machine must make of it, whatever its instruction set.
+"""README's demo on synthetic data: what any machine must make of it, whatever its instruction set.
 
 Trainings drift apart between instruction sets, so no number of theirs is compared: tests/test_results.py does that for
 tables of committed scores. Here every step runs; what no training decides is exactly what is committed; and what was

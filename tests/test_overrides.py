@@ -91,7 +91,11 @@ def examples(file: Path) -> list[list[str]]:
 
 
 def test_the_documented_overrides_are_taken(file: Path) -> None:
-    found = [words for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) for words in examples(document)]
+    found = [
+        words
+        for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+        for words in examples(document)
+    ]
     assert found
     for words in found:
         overrides = [words[i + 1] for i, word in enumerate(words) if word in ("-S", "--set-param")]

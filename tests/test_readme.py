@@ -1,4 +1,4 @@
-"""The results in README are written by a command, between two pairs of markers, and nothing else is touched."""
+"""Results in README and docs are written by a command, between pairs of markers, and nothing else is touched."""
 
 import csv
 from pathlib import Path
@@ -8,16 +8,18 @@ from synthetic_runs import settings, write_run
 
 from covidqu.config.params import Params
 from covidqu.report.catalogue import table
+from covidqu.report.checks.recompute import PAGES
 from covidqu.report.core.cells import COLUMNS, Cell, Table
 from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import printed
 from covidqu.report.core.sources import Sources
-from covidqu.report.readme import BLOCKS, HEADLINES, SIDE_BY_SIDE, readme
-from covidqu.report.side_by_side import COST, LARGE, ROWS, TABLE, block
+from covidqu.report.readme import BLOCKS, FINDINGS, FIRST, FIRST_FINDINGS, GLANCE, HEADLINES, SIDE_BY_SIDE, readme
+from covidqu.report.side_by_side import COST, LARGE, ROWS, TABLE, block, brief, printed_dice
 from covidqu.report.systems.cost import MINUTES, PARAMETERS
 from covidqu.report.tables import write
 
+ROOT = Path(__file__).resolve().parent.parent
 NOT_RUN = Status.NOT_RUN
 DICE, ACCURACY = "infection Dice", "COVID-19 vs rest accuracy"
 COMPARED = [
@@ -64,7 +66,7 @@ def reduced(folder: Path) -> Path:
 def written(folder: Path, page: Path, params: Params = LITE) -> list[str]:
     marks = "".join(f"{found.begin}\nold\n{found.end}\n" for found in BLOCKS)
     page.write_text(f"before\n{marks}after\n")
-    readme(Sources(params, folder, folder), page)
+    readme(Sources(params, folder, folder), [page])
     return page.read_text().splitlines()
 
 
@@ -83,7 +85,7 @@ def test_measured_and_not_run(tmp_path: Path) -> None:
 def test_side_by_side_without_costs(tmp_path: Path) -> None:
     lines = written(reduced(results(tmp_path / "r")), tmp_path / "page.md")
     first = lines.index(SIDE_BY_SIDE.begin) + 1
-    words = "**LITE: REDUCED OR CHANGED RUNS, listed under Measured.** "
+    words = "**LITE: REDUCED OR CHANGED RUNS, listed below.** "
     assert lines[first] == f"{words}{CAPTION} (583 COVID-19, 291 Normal, 292 other pneumonia images)."
     table = lines[first + 2 : lines.index(SIDE_BY_SIDE.end)]
     assert table[0].count("|") == 8 and "parameters" not in table[0], "no column of costs that nobody measured"
@@ -122,15 +124,61 @@ def test_an_older_table_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "tables" / f"{TABLE}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == set(COLUMNS)
-    with pytest.raises(ValueError, match=r"holds no reference \(ours\); make the table again"):
-        block(HEADING, [row for row in rows if row["row"] != "reference (ours)"], [])
+    older = [row for row in rows if row["row"] != "reference (ours)"]
+    for made in (lambda: block(HEADING, older, []), lambda: brief(HEADING, older)):
+        with pytest.raises(ValueError, match=r"holds no reference \(ours\); make the table again"):
+            made()
+
+
+def test_the_short_table_has_the_systems_and_one_baseline(tmp_path: Path) -> None:
+    lines = written(reduced(results(tmp_path / "r")), tmp_path / "page.md")
+    shown = lines[lines.index(GLANCE.begin) + 1 : lines.index(GLANCE.end)]
+    words = "**LITE: REDUCED OR CHANGED RUNS, listed in [docs/results.md](docs/results.md).** "
+    assert shown[0] == f"{words}{CAPTION} (583 COVID-19, 291 Normal, 292 other pneumonia images)."
+    value = printed("swin-dual/table-5")["COVID-19", "I.Dice"]
+    assert shown[4] == f"| `swin-dual` | 0.713 [0.700, 0.725] | 44.0 % | 98.3 % | {value} |"
+    assert shown[5] == f"| `unetpp-b3` | not run: run unetpp-b3 has no card.json |  |  | {printed_of('unetpp-b3')} |"
+    assert len(shown) == 4 + len(ROWS) - 1 and "0.646" in shown[-1]
+
+
+def printed_of(name: str) -> str:
+    return next(printed_dice(shown) for shown in ROWS if shown.row == name)
+
+
+def test_readme_has_the_first_findings_and_the_page_of_results_all(tmp_path: Path) -> None:
+    folder = results(tmp_path / "r")
+    rests = f"cells: {{dice: '{TABLE} | reference (ours) | {DICE}'}}\n  holds: ['dice > 0.5']\n"
+    (folder / "claims.yaml").write_text("".join(f"- text: '{i}: {{dice:.1f}}'\n  {rests}" for i in range(5)))
+    lines = written(folder, tmp_path / "page.md")
+    for part, count in ((FINDINGS, 5), (FIRST_FINDINGS, FIRST)):
+        first = lines.index(part.begin) + 1
+        assert lines[first : lines.index(part.end)] == [f"- {i}: 0.8" for i in range(count)]
+
+
+def test_each_part_is_on_one_of_the_two_pages() -> None:
+    pages = [(ROOT / page).read_text() for page in PAGES]
+    for part in BLOCKS:
+        assert sorted(page.count(part.begin) for page in pages) == [0, 1], part.begin
+        assert sum(page.count(part.end) for page in pages) == 1, part.end
+    assert all("covidqu readme --results results/lite" in page for page in pages), "`covidqu check` looks for it"
+
+
+def test_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
 
 
 def test_missing_marker_or_table(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"{HEADLINES.begin}\n{HEADLINES.end}\n")
-    with pytest.raises(ValueError, match="wants the markers <!-- side by side"):
-        readme(Sources(LITE, tmp_path, results(tmp_path / "r")), page)
+    page, long = tmp_path / "page.md", tmp_path / "long.md"
+    for wrong, message in (
+        ("nothing", "page.md: has no markers, such as <!-- side by side"),
+        (HEADLINES.begin, "page.md: wants the markers <!-- results"),
+        (f"{HEADLINES.begin}{HEADLINES.end}" * 2, "page.md: wants the markers <!-- results"),
+    ):
+        long.write_text(text := f"{SIDE_BY_SIDE.begin}\n{SIDE_BY_SIDE.end}\n")
+        page.write_text(wrong)
+        with pytest.raises(ValueError, match=message):
+            readme(Sources(LITE, tmp_path, results(tmp_path / "r")), [long, page])
+        assert (page.read_text(), long.read_text()) == (wrong, text), "all pages, or none"
     with pytest.raises(ValueError, match=r"cross-system\.csv: no such table"):
-        readme(Sources(LITE, tmp_path, tmp_path / "nothing"), page)
-    assert page.read_text() == f"{HEADLINES.begin}\n{HEADLINES.end}\n"
+        readme(Sources(LITE, tmp_path, tmp_path / "nothing"), [long])

@@ -14,7 +14,7 @@ from covidqu.cli import main
 from covidqu.config.params import Params
 from covidqu.report import catalogue
 from covidqu.report.checks.committed import chosen, files, variants
-from covidqu.report.checks.recompute import BAR, recompute, shown
+from covidqu.report.checks.recompute import BAR, PAGES, recompute, shown
 from covidqu.report.comparison import comparison
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.sources import Sources
@@ -23,6 +23,7 @@ from covidqu.report.papers import measured
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build, write
 
+README, LONG = PAGES
 RUNS = ("unet-roi-lung", "unet-roi-infection", "unet-roi-infection-predicted")
 TABLES = ["unet-roi/table-1", "unet-roi/table-3", "unet-roi/table-4", "common/data", "common/overview"]
 TABLES += ["common/cross-system"]
@@ -42,7 +43,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, results of three runs, and a README that shows them."""
+    """A folder with data, results of three runs, and a README and docs/results.md that show them."""
     root, params = tmp_path_factory.mktemp("original"), settings()
     results, data = root / "results", root / "data"
     write_data(data, ("infection",))
@@ -54,9 +55,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FIGURES[:2]:  # the third shows images
         figure(Sources(params, data, results), name, results / f"figures/{name}.svg")
     comparison(params, data, results, results / "comparison.csv")
-    marks = "".join(f"{block.begin}\n{block.end}\n" for block in BLOCKS)
-    (root / "README.md").write_text(f"`covidqu readme --results results --out README.md`\n{marks}rest 1.0\n")
-    readme(Sources(params, data, results), root / "README.md")
+    (root / "docs").mkdir()
+    for page, blocks in {README: BLOCKS[:2], LONG: BLOCKS[2:]}.items():
+        marks = "".join(f"{block.begin}\n{block.end}\n" for block in blocks)
+        (root / page).write_text(f"`covidqu readme --results results --out {page}`\n{marks}rest 1.0\n")
+    readme(Sources(params, data, results), [root / README, root / LONG])
     return root
 
 
@@ -94,7 +97,7 @@ def test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_re
 ) -> None:
     assert recompute([RESULTS], None, params) == 0
     counts, *skipped = capsys.readouterr().out.splitlines()
-    assert counts.startswith("results: 7 tables recomputed, ")  # four, comparison, two of README
+    assert counts.startswith("results: 8 tables recomputed, ")  # four, comparison, three of pages
     assert counts.endswith(" values, 0 claims and 1 figures checked: 0 differences")
     need = "need the packed data, not here (--data FOLDER)"
     assert f"results: SKIPPED 2 tables: {need}: common/data, unet-roi/table-1" in skipped
@@ -115,8 +118,8 @@ def test_a_claim_that_the_tables_do_not_support_is_a_difference(
     params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (RESULTS / "claims.yaml").write_text(CLAIM.replace("> 2", "<= 1"))
-    readme(Sources(params, RESULTS, RESULTS), Path("README.md"))
-    assert " images." in Path("README.md").read_text()
+    readme(Sources(params, RESULTS, RESULTS), [README, LONG])
+    assert " images." in README.read_text() and " images." in LONG.read_text()
     assert found(params, capsys) == (0, [])
     (RESULTS / "claims.yaml").write_text(CLAIM)
     status, differences = found(params, capsys)
@@ -127,7 +130,7 @@ def test_a_claim_that_the_tables_do_not_support_is_a_difference(
 def test_with_the_data_they_are_checked_as_well(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
     assert recompute([RESULTS], Path("data"), params) == 0
     out = capsys.readouterr().out
-    assert out.startswith("results: 9 tables recomputed, ")
+    assert out.startswith("results: 10 tables recomputed, ")
     assert "2 figures checked: 0 differences" in out
     assert "need the packed data" not in out
     replace(RESULTS / "tables/unet-roi/table-1.csv", "Train", "Trian")
@@ -166,14 +169,14 @@ def test_moved_scores_move_every_table_figure_and_readme_that_rests_on_them(
 
 
 @pytest.mark.usefixtures("here")
-def test_readme_is_checked(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
-    text = Path("README.md").read_text()
+def test_the_page_of_results_is_checked(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    text = LONG.read_text()
     value = next(line for line in text.splitlines() if line.startswith("| unet-roi-lung: lung Dice")).split("|")[4]
-    replace(Path("README.md"), value, " 0.999 (img_covid) ")
-    replace(Path("README.md"), "rest 1.0", "rest 2.0")
+    replace(LONG, value, " 0.999 (img_covid) ")
+    replace(LONG, "rest 1.0", "rest 2.0")
     status, (fault,) = found(params, capsys)
     assert status == 1
-    assert fault.startswith("README.md: row 'unet-roi-lung: lung Dice': measured, correct protocol")
+    assert fault.startswith("docs/results.md: row 'unet-roi-lung: lung Dice': measured, correct protocol")
     assert f"moved: '0.999 (img_covid)' -> '{value.strip()}'" in fault
 
 
@@ -181,14 +184,14 @@ def test_readme_is_checked(params: Params, capsys: pytest.CaptureFixture[str]) -
 def test_readmes_first_table_is_checked_and_a_lost_marker_is_a_fault(
     params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = next(line for line in Path("README.md").read_text().splitlines() if line.startswith("| `unet-roi`"))
+    line = next(line for line in README.read_text().splitlines() if line.startswith("| `unet-roi`"))
     value = line.split("|")[2].strip()
-    replace(Path("README.md"), value, "0.999")
+    replace(README, value, "0.999")
     status, (fault,) = found(params, capsys)
     assert status == 1
     assert fault.startswith("README.md: row '`unet-roi`, lungs it predicts': infection Dice")
     assert f"moved: '0.999' -> '{value}'" in fault
-    replace(Path("README.md"), BLOCKS[0].end, "")
+    replace(README, BLOCKS[0].end, "")
     status, (fault,) = found(params, capsys)
     assert status == 1
     assert fault.startswith("README.md: cannot be written any more: ") and BLOCKS[0].end in fault
@@ -211,7 +214,7 @@ def test_files_and_builders_belong_together(params: Params, capsys: pytest.Captu
 
 @pytest.mark.usefixtures("here")
 def test_in_a_repository_only_committed_files_count(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("init -q", "add README.md results"):
+    for command in ("init -q", "add README.md docs results"):
         subprocess.run(["git", *command.split()], check=True)
     assert "tables/unet-roi/table-3.md" in files(RESULTS)
     (RESULTS / "tables/unet-roi/stray.csv").write_text("row\n")

@@ -264,7 +264,7 @@ def test_overview_repeats_the_cells_of_each_system(
         write(everything[name], tmp_path / "tables" / name)
     page = tmp_path / "README.md"
     page.write_text("".join(["# T\n", *(f"{block.begin}\nold\n{block.end}\n" for block in BLOCKS), "rest\n"]))
-    readme(Sources(params, tmp_path, tmp_path), page)
+    readme(Sources(params, tmp_path, tmp_path), [page])
     lines = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("|")}
     several = lines["cbam-mtl-unet-proposed: accuracy, COVID-19 or Normal, percent (printed: CT)"]
     assert ", mean of 3 seeds)" in several and " ± " in several

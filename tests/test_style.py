@@ -1,6 +1,7 @@
 """Linters and formatters, and the one test command."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,15 +24,20 @@ def test_style(command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    blocks = (ROOT / "README.md").read_text().split("```")[1::2]
-    shell = [b.removeprefix("bash\n").replace("\\\n", " ") for b in blocks if b.startswith("bash\n")]
-    run, test = (" ".join(block.split()).split(" && ") for block in shell[:2])
-    assert run[-1] == "uv run snakemake --cores 2 --configfile workflow/overlays/demo.yaml"
-    assert test[-1] == "uv run pytest -n 2 --dist loadfile"
-    script = (ROOT / ".ci" / "run").read_text()
-    for command in test:
-        assert command in script, f"README's test command has `{command}`, .ci/run has not"
+def shell(page: str) -> list[str]:
+    """The commands of a page, without remarks."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [" ".join(part.split()) for line in lines for part in line.split("#")[0].split("&&") if part.strip()]
+
+
+def test_ci_runs_the_documented_test_command() -> None:
+    tests = "uv run pytest -n 2 --dist loadfile"
+    readme, contributing = shell("README.md"), shell("CONTRIBUTING.md")
+    assert {"uv run snakemake --cores 2 --configfile workflow/overlays/demo.yaml", tests} <= set(readme)
+    script, last = (ROOT / ".ci" / "run").read_text(), contributing.index(tests)
+    for command in contributing[last - 3 : last + 1]:
+        assert command in script, f"CONTRIBUTING's test command has `{command}`, .ci/run has not"
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 

@@ -266,8 +266,12 @@ def export(
     return step(kind, name, s.params, *places, out, float(width) if width else None)
 
 
-def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
-    """Put the measured overview into a Markdown file."""
+def readme(
+    s: Settings,
+    results: Results,
+    out: Annotated[list[Path], Option(help="Markdown file to write into; repeatable")],
+) -> object:
+    """Write tables and findings between their markers, in README.md and docs/results.md."""
     from covidqu.report.checks.recompute import chosen
     from covidqu.report.core.sources import Sources
     from covidqu.report.readme import readme as step

@@ -1,11 +1,11 @@
-"""README's generated parts: the systems side by side, the findings, and the headline of each run.
+"""The generated parts of README and docs/results.md: systems side by side, findings, the headline of each run.
 
-Enters: a results folder with the tables common/cross-system, common/overview and, where it was made, common/cost;
-leaves: the Markdown file with each table between its markers, all else as it was.
+Input: a results folder with the tables common/cross-system, common/overview and, where it was made, common/cost.
+Output: Markdown files with each part between its markers, all else as it was.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,28 +31,43 @@ class Block(NamedTuple):
         return page.partition(self.begin)[2].partition(self.end)[0]
 
 
-def readme(sources: Sources, out: Path, made: Path | None = None) -> None:
-    """Put the tables of the results between their markers in the Markdown file `out`; all else stays as it is.
+def readme(sources: Sources, pages: Sequence[Path], made: Path | None = None) -> None:
+    """Write each part into those of the Markdown files `pages` that have its markers; all else stays as it is.
 
     `made`: the folder with tables and claims, by default that of the results.
 
-    ValueError when a marker or a table is missing.
+    ValueError when a table is missing, a page has no markers, or has one of a part that is not there in pairs, once.
     """
     texts = {block: block.text(sources, made or sources.results) for block in BLOCKS}
-    page = out.read_text(encoding="utf-8")
+    for path, page in [(path, filled(path, texts)) for path in pages]:
+        write_text(path, page)
+
+
+def filled(path: Path, texts: dict[Block, str]) -> str:
+    """The text of a page with every part of `texts` that it has markers for."""
+    page = path.read_text(encoding="utf-8")
+    if not any(block.begin in page or block.end in page for block in texts):
+        raise ValueError(f"{path}: has no markers, such as {SIDE_BY_SIDE.begin} and {SIDE_BY_SIDE.end}")
     for block, text in texts.items():
-        if page.count(block.begin) != 1 or page.count(block.end) != 1:
-            raise ValueError(f"{out}: wants the markers {block.begin} and {block.end}, once each")
+        counts = page.count(block.begin), page.count(block.end)
+        if counts == (0, 0):
+            continue
+        if counts != (1, 1):
+            raise ValueError(f"{path}: wants the markers {block.begin} and {block.end}, once each")
         before, rest = page.split(block.begin)
         after = rest.split(block.end)[1]
         page = f"{before}{block.begin}\n{text}\n{block.end}{after}"
-    write_text(out, page)
+    return page
 
 
 def _side_by_side(sources: Sources, made: Path) -> str:
     costs = _csv(made, side_by_side.COST)
     cost = _rows(costs) if costs.is_file() else []
     return side_by_side.block(_heading(sources, side_by_side.TABLE), _made(made, side_by_side.TABLE), cost)
+
+
+def _glance(sources: Sources, made: Path) -> str:
+    return side_by_side.brief(_heading(sources, side_by_side.TABLE), _made(made, side_by_side.TABLE))
 
 
 def _overview(sources: Sources, made: Path) -> str:
@@ -67,6 +82,10 @@ def _overview(sources: Sources, made: Path) -> str:
 
 def _findings(_: Sources, made: Path) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences(made / CLAIMS, made / "tables"))
+
+
+def _first_findings(sources: Sources, made: Path) -> str:
+    return "\n".join(_findings(sources, made).splitlines()[:FIRST])
 
 
 def _line(row: dict[str, str]) -> str:
@@ -105,9 +124,14 @@ def _rows(source: Path) -> list[dict[str, str]]:
 
 
 OVERVIEW = "common/overview"
+FIRST = 3  # findings in README; claims.yaml begins with those that matter most
+GLANCE = Block("<!-- at a glance: covidqu readme -->", "<!-- end of at a glance -->", side_by_side.TABLE, _glance)
 SIDE_BY_SIDE = Block(
     "<!-- side by side: covidqu readme -->", "<!-- end of side by side -->", side_by_side.TABLE, _side_by_side
 )
 HEADLINES = Block("<!-- results: covidqu readme -->", "<!-- end of results -->", OVERVIEW, _overview)
 FINDINGS = Block("<!-- findings: covidqu readme -->", "<!-- end of findings -->", OVERVIEW, _findings)
-BLOCKS = (SIDE_BY_SIDE, FINDINGS, HEADLINES)
+FIRST_FINDINGS = Block(
+    "<!-- first findings: covidqu readme -->", "<!-- end of first findings -->", OVERVIEW, _first_findings
+)
+BLOCKS = (GLANCE, FIRST_FINDINGS, SIDE_BY_SIDE, FINDINGS, HEADLINES)

@@ -1,6 +1,6 @@
-"""The systems side by side, as README opens with them: a few columns of `common/cross-system`, and what each run costs.
+"""The systems side by side, for README and docs/results.md: columns of `common/cross-system`, and what a run costs.
 
-Enters: the rows of common/cross-system.csv and, where it was made, of common/cost.csv; leaves: Markdown text. The only
+Input: the rows of common/cross-system.csv and, where it was made, of common/cost.csv. Output: Markdown text. The only
 numbers that are not of these tables are the Dice values that papers print for chest X-rays, from `published`.
 """
 
@@ -55,31 +55,50 @@ COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: tabl
 }
 
 
+BRIEF = [name for name, (_, column, _) in COLUMNS.items() if column in (DICE, *LARGE.values())]
+
+
 def block(title: Heading, rows: Sequence[dict[str, str]], cost: Sequence[dict[str, str]]) -> str:
-    """Markdown: one line on what this is, reduced or not, then the table; costs of nobody are no columns.
+    """Markdown: one line on what this is, reduced or not, then the table; without empty columns of costs.
 
     `title`: that of common/cross-system; `rows`, `cost`: fields by column, as in the CSV files. ValueError when a row
     is missing.
     """
     cells, costs = _means(_by_key(rows)), _by_key(cost)
-    missing = sorted({shown.row for shown in ROWS[:-2]} - {row for row, _ in cells})
+    body = [_fields(shown, cells, costs) for shown in _complete(cells, ROWS)]
+    filled = [any(line[place] for line in body) for place in range(len(COLUMNS))]
+    kept = [name for place, (name, (table, _, _)) in enumerate(COLUMNS.items()) if table == TABLE or filled[place]]
+    return f"{_heading(title, cells, 'below')}\n\n{_markdown(kept, ROWS, body)}"
+
+
+def brief(title: Heading, rows: Sequence[dict[str, str]]) -> str:
+    """The same of all systems and one baseline, without costs, lungs and classes."""
+    cells, shown = _means(_by_key(rows)), ROWS[:-1]
+    body = [_fields(one, cells, {}) for one in _complete(cells, shown)]
+    return f"{_heading(title, cells, 'in [docs/results.md](docs/results.md)')}\n\n{_markdown(BRIEF, shown, body)}"
+
+
+def _complete(cells: Cells, shown: Sequence[Shown]) -> Sequence[Shown]:
+    """`shown`, if the table has a row for each system."""
+    missing = sorted({one.row for one in shown if not one.row.startswith(PREFIX)} - {row for row, _ in cells})
     if missing:
         raise ValueError(f"{TABLE}: holds no {', '.join(missing)}; make the table again")
-    body = [_fields(shown, cells, costs) for shown in ROWS]
-    filled = [any(line[place] for line in body) for place in range(len(COLUMNS))]
-    kept = [place for place, (table, _, _) in enumerate(COLUMNS.values()) if table == TABLE or filled[place]]
-    headings = [list(COLUMNS)[place] for place in kept]
-    lines = [["", *headings, "its paper prints, infection Dice"], ["---"] * (len(kept) + 2)]
+    return shown
+
+
+def _markdown(columns: Sequence[str], shown: Sequence[Shown], body: Sequence[Sequence[str]]) -> str:
+    """A table with some of `COLUMNS`; `body` has the fields of all of them."""
+    places = [list(COLUMNS).index(name) for name in columns]
+    lines = [["", *columns, "its paper prints, infection Dice"], ["---"] * (len(columns) + 2)]
     lines += [
-        [shown.name, *(line[place] for place in kept), printed_dice(shown)]
-        for shown, line in zip(ROWS, body, strict=True)
+        [one.name, *(line[place] for place in places), printed_dice(one)] for one, line in zip(shown, body, strict=True)
     ]
-    return "\n".join([_heading(title, cells), "", *(f"| {' | '.join(line)} |" for line in lines)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _heading(title: Heading, cells: Cells) -> str:
-    """What was reduced stands first; `n` of the first run that was scored."""
-    reduced = f"{REDUCED}, listed under Measured" if title.changed else ""
+def _heading(title: Heading, cells: Cells, where: str) -> str:
+    """What was reduced stands first, and where the list is; `n` of the first run that was scored."""
+    reduced = f"{REDUCED}, listed {where}" if title.changed else ""
     marks = ": ".join(word for word in (title.prefix, reduced) if word)
     counts = {kind: [c["n"] for (_, column), c in cells.items() if column == wanted and c["n"]]
               for kind, wanted in {"COVID-19": DICE, **LARGE}.items()}  # fmt: skip

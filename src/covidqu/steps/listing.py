@@ -8,7 +8,7 @@ from typing import Any
 from covidqu.config.params import Params
 from covidqu.config.training import Run
 from covidqu.report.core.provenance import deviations, full, lacks_settings, read
-from covidqu.report.core.published import OUR_SYSTEM, SHOWN, paper
+from covidqu.report.core.published import SHOWN, SYSTEMS, paper
 from covidqu.stored import read_json, reading
 
 COLUMNS = {"run": 28, "tasks": 16, "input": 25, "parameters": 22, "state": 21}  # characters across, 120 with the gaps
@@ -47,7 +47,7 @@ def listing(params: Params, results: Path) -> str:
 
 def origin(system: str) -> str:
     """Which paper a system is of, in words."""
-    return "ours, of no paper" if system == OUR_SYSTEM else f"paper {paper(system).paper}, {paper(system).name}"
+    return f"paper {paper(system).paper}, {paper(system).name}" if system in SYSTEMS else "ours, of no paper"
 
 
 def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> list[list[str]]:
@@ -73,7 +73,7 @@ def entry(params: Params, results: Path, name: str, known: dict[str, Any]) -> li
 def counts(found: dict[str, Any], run: Run) -> list[str]:
     """As configured, with the paper's settings, as printed; of ours no print, and its own full settings."""
     system, configured = run.model.system.replace("_", "-"), f"configured {found['parameters']:,}"
-    if system == OUR_SYSTEM:
+    if system not in SYSTEMS:
         return [configured, f"full size  {found['paper']['parameters']:,}"]
     tables = paper(system).tables
     cells = tables["table-params"].cells() if "table-params" in tables else {}

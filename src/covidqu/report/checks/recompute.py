@@ -29,8 +29,8 @@ from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build, write
 
-README = Path("README.md")
-SHOWN = re.compile(r"covidqu readme --results (\S+)")  # README says by which command its tables were written
+PAGES = (Path("README.md"), Path("docs/results.md"))
+SHOWN = re.compile(r"covidqu readme --results (\S+)")  # a page says by which command its parts were written
 NO_DATA = "need the packed data, not here (--data FOLDER)"
 PATIENTS = "show patients, never committed"
 BAR = {"unit": "", "delay": 5, "disable": None, "leave": False}  # on a terminal, where it takes more than some seconds
@@ -91,7 +91,7 @@ class Recomputation:
             self._table(name)
         self._comparison()
         self._claims()
-        self._readme()
+        self._pages()
         for name in tqdm(shapes, desc=f"{self.results}: figures", **BAR):
             self._figure(name)
         for name in self.drawn.keys() - set(shapes):
@@ -101,10 +101,11 @@ class Recomputation:
 
     def _replace(self) -> None:
         """What was made, and could be made whole, takes its place."""
-        kept = shutil.ignore_patterns("README.md", *(["comparison.csv"] if self.data is None else []))
+        kept = shutil.ignore_patterns("pages", *(["comparison.csv"] if self.data is None else []))
         shutil.copytree(self.made, self.results, dirs_exist_ok=True, ignore=kept, copy_function=_put)
-        if (self.made / README).is_file():
-            shutil.copy(self.made / README, README)
+        for page in PAGES:
+            if (self.made / "pages" / page).is_file():
+                shutil.copy(self.made / "pages" / page, page)
 
     def show(self) -> None:
         """Print each difference, then the counts, then what was skipped."""
@@ -200,30 +201,35 @@ class Recomputation:
                 self._say([f"{CLAIMS}: {error}"])
             self.claims += 1
 
-    def _readme(self) -> None:
-        """The tables in README, where README says that it shows these results."""
-        text = README.read_text(encoding="utf-8") if README.is_file() else ""
-        named = SHOWN.search(text)
-        if named is None or Path(named[1]).resolve() != self.results.resolve():
-            return
+    def _pages(self) -> None:
+        """The generated parts of README and docs/results.md, where these say that they show these results."""
+        texts = {page: page.read_text(encoding="utf-8") for page in PAGES if page.is_file()}
+        named = {page: SHOWN.search(text) for page, text in texts.items()}
+        here = [page for page, by in named.items() if by and Path(by[1]).resolve() == self.results.resolve()]
         if not all((self.made / "tables" / f"{block.table}.csv").is_file() for block in BLOCKS):
             return  # could not be made: a difference already
-        again = self.made / README
-        shutil.copy(README, again)
-        for file in (CLAIMS, *(f"tables/{name}.csv" for name in self.known)):
+        for file in (CLAIMS, *(f"tables/{name}.csv" for name in self.known)) if here else ():
             if (self.results / file).is_file() and not (self.made / file).is_file():  # what claims rest on
                 (self.made / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(self.results / file, self.made / file)
-        try:
-            readme(self.sources, again, self.made)
-        except ValueError as error:
-            self.faults.append(f"README.md: cannot be written any more: {error}")
-            return
+        for page in here:
+            again = self.made / "pages" / page
+            again.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(page, again)
+            try:
+                readme(self.sources, [again], self.made)
+            except ValueError as error:
+                self.faults.append(f"{page}: cannot be written any more: {error}")
+                continue
+            self._parts(str(page), texts[page], again.read_text(encoding="utf-8"))
+
+    def _parts(self, page: str, was: str, now: str) -> None:
+        """Every generated part of a page, number by number."""
         for block in BLOCKS:
-            was, now = (block.of(page) for page in (text, again.read_text(encoding="utf-8")))
-            found = check.differences("README.md", markdown_rows(was), markdown_rows(now))
-            self.faults += [*found.faults, *moved_lines("README.md", was, now, with_table=False)]
-            self.tables += bool(markdown_rows(now)[0])
+            old, new = block.of(was), block.of(now)
+            found = check.differences(page, markdown_rows(old), markdown_rows(new))
+            self.faults += [*found.faults, *moved_lines(page, old, new, with_table=False)]
+            self.tables += bool(markdown_rows(new)[0])
             self.values += found.values
 
     def _figure(self, name: str) -> None:
