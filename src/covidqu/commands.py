@@ -252,18 +252,32 @@ def page(s: Settings, data: Data, results: Results, out: Out, public: Public = F
 
 def export(
     s: Settings,
-    kind: Annotated[Literal["table", "figure"], Argument(help="what it is")],
-    name: Annotated[str, Argument(help="its name, such as unet-roi/table-4 or common/cost")],
-    out: Annotated[Path, Option(help="file to write: .tex, .md or .csv; of a figure .pdf")],
+    kind: Annotated[Literal["table", "figure", "model", "bundle"], Argument(help="what it is")],
+    names: Annotated[list[str], Argument(help="name, such as unet-roi/table-4 or reference; of a bundle all seeds")],
+    out: Annotated[Path, Option(help="file: .tex, .md or .csv, .pdf (figure), .onnx (model); a folder (bundle)")],
     width: Annotated[Literal["3.5", "7"] | None, Option(help="of a figure, in inches; 7 without it")] = None,
+    weights: Annotated[
+        Literal["float32", "float16"] | None,
+        Option(help="how weights are stored: float32 without it, in a bundle float16"),
+    ] = None,
     results: SomeResults = None,
     data: SomeData = None,
 ) -> object:
-    """One table or figure for a manuscript."""
+    """One table or figure for a manuscript, a run as an ONNX model, or the seeds of a run as a bundle to read with."""
+    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
+    if kind == "bundle":
+        from covidqu.steps.bundle import bundle
+
+        return bundle(names, s.params, *places, out, weights or "float16")
+    if len(names) > 1:
+        raise ValueError(f"{' '.join(names)}: one {kind} at a time, a bundle alone is of several")
+    if kind == "model":
+        from covidqu.steps.bundle import model
+
+        return model(names[0], s.params, places[1], out, weights or "float32")
     from covidqu.report.export import export as step
 
-    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
-    return step(kind, name, s.params, *places, out, float(width) if width else None)
+    return step(kind, names[0], s.params, *places, out, float(width) if width else None)
 
 
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:

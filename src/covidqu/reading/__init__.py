@@ -1,1 +1,1 @@
-"""Readings of one's own X-rays with a trained network, and when not to trust them: nothing here needs PyTorch."""
+"""One's own X-rays: pictures in, lungs, infection, shares and warnings out, on ONNX Runtime."""
