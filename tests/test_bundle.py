@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import PX, tiny
+from bundles import ABOUT, PX, tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from covidqu.files import sha256
+from covidqu.reading import load
 from covidqu.reading.bundle import METADATA, digest, open_bundle
 from covidqu.reading.model import BATCH, Model
 
@@ -133,10 +135,25 @@ def test_a_graph_that_cannot_run_is_named(folder: Path) -> None:
         Model(open_bundle(folder))
 
 
+def test_an_array_and_its_file_are_read_alike(whole: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    loaded = load(whole, threads=1)
+    of_array, of_file, of_name = (loaded.read(one) for one in (pixels, tmp_path / "one.png", f"{tmp_path}/one.png"))
+    assert of_array.masks["lung"].shape == (90, 70) and 0.2 < of_array.masks["lung"].mean() < 1
+    for other in (of_file, of_name):
+        assert (other.masks["lung"] == of_array.masks["lung"]).all() and other.shares == of_array.shares
+        assert other.probabilities == of_array.probabilities and set(other.probabilities) == {*ABOUT["classes"]}
+    for wrong in (pixels.astype(np.float32), pixels[None]):
+        with pytest.raises(ValueError, match=r"array: .*want \(H, W\)"):
+            loaded.read(wrong)
+
+
 def test_reading_needs_no_torch(whole: Path) -> None:
     code = (
-        "import sys; from covidqu.reading.bundle import open_bundle; from covidqu.reading.model import Model; "
-        f"Model(open_bundle({str(whole)!r}), 1); print(*({{'torch', 'pandas', 'onnx', 'matplotlib'}} & set(sys.modules)))"
+        "import sys, numpy; from covidqu.reading import load; "
+        f"load({str(whole)!r}, 1).read(numpy.arange(4096, dtype=numpy.uint8).reshape(64, 64)); "
+        "print(*({'torch', 'pandas', 'pyarrow', 'onnx', 'matplotlib', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
