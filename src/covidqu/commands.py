@@ -252,18 +252,55 @@ def page(s: Settings, data: Data, results: Results, out: Out, public: Public = F
 
 def export(
     s: Settings,
-    kind: Annotated[Literal["table", "figure"], Argument(help="what it is")],
-    name: Annotated[str, Argument(help="its name, such as unet-roi/table-4 or common/cost")],
-    out: Annotated[Path, Option(help="file to write: .tex, .md or .csv; of a figure .pdf")],
+    kind: Annotated[Literal["table", "figure", "model", "bundle"], Argument(help="what it is")],
+    names: Annotated[list[str], Argument(help="name, such as unet-roi/table-4 or reference; of a bundle all seeds")],
+    out: Annotated[Path, Option(help="file: .tex, .md or .csv, .pdf (figure), .onnx (model); a folder (bundle)")],
     width: Annotated[Literal["3.5", "7"] | None, Option(help="of a figure, in inches; 7 without it")] = None,
+    weights: Annotated[
+        Literal["float32", "float16"] | None,
+        Option(help="how weights are stored: float32 without it, in a bundle float16"),
+    ] = None,
     results: SomeResults = None,
     data: SomeData = None,
 ) -> object:
-    """One table or figure for a manuscript."""
+    """One table or figure for a manuscript, a run as an ONNX model, or the seeds of a run as a bundle to read with."""
+    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
+    if kind == "bundle":
+        from covidqu.steps.bundle import bundle
+
+        return bundle(names, s.params, *places, out, weights or "float16")
+    if len(names) > 1:
+        raise ValueError(f"{' '.join(names)}: one {kind} at a time, a bundle alone is of several")
+    if kind == "model":
+        from covidqu.steps.bundle import model
+
+        return model(names[0], s.params, places[1], out, weights or "float32")
     from covidqu.report.export import export as step
 
-    places = Path(data or s.params.paths.data), Path(results or s.params.paths.results)
-    return step(kind, name, s.params, *places, out, float(width) if width else None)
+    return step(kind, names[0], s.params, *places, out, float(width) if width else None)
+
+
+def read(
+    files: list[Path],
+    inputs: Annotated[list[Path], Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, patterns")],
+    out: Annotated[Path, Option(help="folder to write: overlays, masks, JSON files, readings.csv")],
+    model: Annotated[str | None, Option(help="bundle to read with: its name or folder; `reference` without it")] = None,
+    run: Annotated[list[str] | None, Option(help="read with this trained run; repeat it for seeds of one run")] = None,
+    weights: Annotated[Path | None, Option(help="read with this file of weights (safetensors) of `--run`")] = None,
+    truth: Annotated[Path | None, Option(help="folder of masks with the same names to score against")] = None,
+    threads: Annotated[int | None, Option(min=1, help="cores to use; all without it")] = None,
+) -> object:
+    """Your own chest X-rays: lungs, infection, shares and warnings; docs/reading.md. Not for diagnosis."""
+    from covidqu.reading.read import read as step
+
+    if model is not None and (run or weights):
+        raise ValueError(f"--model {model}: it is a model already; leave --run and --weights out")
+    if not run and not weights:
+        return step(inputs, out, Path(model or "reference"), threads, truth)
+    from covidqu.steps.bundle import of_runs
+
+    params = settings(files).params
+    return step(inputs, out, of_runs(run or [], weights, params), threads, truth)
 
 
 def readme(
