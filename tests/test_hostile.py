@@ -438,9 +438,11 @@ def test_a_table_of_contents_that_leads_out_of_the_file_is_damage(place: Place) 
         path.write_bytes(sound)
 
 
-def test_control_characters_of_a_setting_are_not_repeated() -> None:
-    with pytest.raises(ValueError, match=r"unetpp-b3\.init: '\\x00\\x1b\[2J' is neither"):
-        params.check(with_value(RAW, ("runs", "unetpp-b3", "init"), "\0\x1b[2J"))
+@pytest.mark.parametrize("path", [("runs", "unetpp-b3", "init"), ("systems", "reference", "augment", 2, "kind")])
+def test_control_characters_of_a_setting_are_not_repeated(path: tuple) -> None:
+    with pytest.raises(ValueError, match=r"'\\x00\\x1b\[2J'") as caught:
+        params.check(with_value(RAW, path, "\0\x1b[2J"))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("kind", KINDS)
