@@ -25,6 +25,7 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv run dvc repro": "test_pipeline::test_story",
     "uv run python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
     "uv run python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
+    "uv run python tests/campaigns/long_use.py": "test_long_use::test_a_run_gets_another_name",
     "uv run python workflow/sync.py after-dvc": "test_pipeline::test_story",
     "uv run dvc exp run": "test_overrides::test_the_documented_overrides_are_taken",
     "uv run snakemake --cores 8 --use-conda": "test_conda::test_steps_run_inside_their_environments",

@@ -32,6 +32,7 @@ from covidqu.data.examples import load_roi, split_rows
 from covidqu.data.index import open_packed
 from covidqu.evaluate.predictions import open_predictions
 from covidqu.evaluate.scores import read_scores, write_scores
+from covidqu.files import Damaged
 from covidqu.ingest import pack as packing
 from covidqu.ingest.layout import contents
 from covidqu.ingest.pack import pack
@@ -423,6 +424,25 @@ def test_a_file_with_changed_bytes(place: Place, kind: str, edits: list) -> None
         right_or_refused(kind, lambda: place.read(kind), path.name)
     finally:
         path.write_bytes(sound)
+
+
+def test_a_table_of_contents_that_leads_out_of_the_file_is_damage(place: Place) -> None:
+    """The system says "invalid argument", and names no file."""
+    path = place.folder / "predictions.npz"
+    sound = path.read_bytes()
+    try:
+        path.write_bytes(sound[: len(sound) // 2] + sound[len(sound) // 2 + 1 :])
+        with pytest.raises(Damaged, match=r"predictions\.npz: damaged \(its table of contents leads out of it\)"):
+            place.read("predictions.npz")
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("path", [("runs", "unetpp-b3", "init"), ("systems", "reference", "augment", 2, "kind")])
+def test_control_characters_of_a_setting_are_not_repeated(path: tuple) -> None:
+    with pytest.raises(ValueError, match=r"'\\x00\\x1b\[2J'") as caught:
+        params.check(with_value(RAW, path, "\0\x1b[2J"))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("kind", KINDS)

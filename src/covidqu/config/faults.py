@@ -25,7 +25,7 @@ class Fault(NamedTuple):
     absent: bool = False
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {self.words}"
+        return visible(f"{'.'.join(self.path)}: {self.words}")
 
 
 def explain(error: ValidationError, model: type[BaseModel], raw: Any = None) -> str:
@@ -69,6 +69,11 @@ def shown(value: Any) -> str:
     """A value as a message repeats it: short, and without a password."""
     text = PASSWORD.sub(r"\1***@", repr(value))
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+def visible(text: str) -> str:
+    """Text of one line without control characters: pydantic repeats some values as they are."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def written(path: Path, levels: dict[str, Any], absent: bool) -> str:

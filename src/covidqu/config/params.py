@@ -15,7 +15,7 @@ from covidqu.config.base import Once, Strict
 from covidqu.config.baselines import Baseline
 from covidqu.config.data import PX, Audit, Download, Roi, Split
 from covidqu.config.evaluation import Evaluate, Report
-from covidqu.config.faults import Fault, explain, faults, few, lines, written
+from covidqu.config.faults import Fault, explain, faults, few, lines, shown, written
 from covidqu.config.machine import Machine
 from covidqu.config.models import Model, OfAnEncoder, encoder
 from covidqu.config.reading import merge, read
@@ -82,7 +82,7 @@ class Params(Strict):
     def _words(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
             if not NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no name; use letters, digits, _ and - (not first)")
+                raise ValueError(f"{shown(name)} is no name; use letters, digits, _ and - (not first)")
         return value
 
     @field_validator("initial")
@@ -90,9 +90,9 @@ class Params(Strict):
     def _word_or_dots(cls, value: list[str]) -> list[str]:
         for name in value:
             if not NAME.fullmatch(name.replace(".", "_")) or name.startswith("."):
-                raise ValueError(f"'{name}' is no name; use letters, digits, _, and - or . (not first)")
+                raise ValueError(f"{shown(name)} is no name; use letters, digits, _, and - or . (not first)")
             if name != RANDOM and not name.startswith(IMAGENET):
-                raise ValueError(f"'{name}' is not known; valid: {RANDOM}, {IMAGENET}ENCODER")
+                raise ValueError(f"{shown(name)} is not known; valid: {RANDOM}, {IMAGENET}ENCODER")
             if name != RANDOM:
                 encoder(name.removeprefix(IMAGENET))
         return value
@@ -135,13 +135,15 @@ class Params(Strict):
     def run(self, name: str) -> Run:
         """The complete configuration of one training; ValueError names the valid ones."""
         if name not in self.resolved:
-            raise ValueError(f"run '{name}' is not in params.yaml; runs are: {', '.join(self.resolved)}")
+            raise ValueError(f"run {shown(name)} is not in params.yaml; runs are: {', '.join(self.resolved)}")
         return self.resolved[name]
 
     def baseline(self, name: str) -> Baseline:
         """The settings of one baseline; ValueError names the valid ones."""
         if name not in self.baselines:
-            raise ValueError(f"baseline '{name}' is not in params.yaml; baselines are: {', '.join(self.baselines)}")
+            raise ValueError(
+                f"baseline {shown(name)} is not in params.yaml; baselines are: {', '.join(self.baselines)}"
+            )
         return self.baselines[name]
 
 
@@ -213,7 +215,7 @@ def check(raw: dict[str, Any]) -> Params:
         try:
             for name in trainings(params, base):
                 if name in seen:
-                    found.append(f"runs.{base}: '{name}' is a training of run {seen[name]} as well; rename one")
+                    found.append(f"runs.{base}: {shown(name)} is a training of run {seen[name]} as well; rename one")
                 seen[name] = base
         except Unfit as error:
             of_runs += [(line, base) for line in error.lines]
@@ -269,10 +271,10 @@ def check_graph(params: Params) -> None:
         if run.init not in runs and run.init not in params.initial:
             valid = ", ".join([*params.initial, *runs])
             where = key(params, name, "init")
-            raise ValueError(f"{where}: '{run.init}' is neither initial weights nor a run; valid: {valid}")
+            raise ValueError(f"{where}: {shown(run.init)} is neither initial weights nor a run; valid: {valid}")
         if run.roi not in sources:
             where = key(params, name, "roi")
-            raise ValueError(f"{where}: '{run.roi}' is not listed under roi; valid: {', '.join(sources)}")
+            raise ValueError(f"{where}: {shown(run.roi)} is not listed under roi; valid: {', '.join(sources)}")
         if run.subset == "lung" and ("infection" in run.tasks or run.roi != "whole"):
             where = key(params, name, "subset")
             raise ValueError(f"{where}: 'lung' has no infection masks and no ROI; set it to infection")
@@ -285,7 +287,7 @@ def check_graph(params: Params) -> None:
 
 def _check_init(where: str, run: Run, runs: dict[str, Run]) -> None:
     """The weights that a run starts from must be of its own network."""
-    where += f": '{run.init}'"
+    where += f": {shown(run.init)}"
     if run.init in runs:
         parent = runs[run.init]
         own, given = (one.model.weights(one.tasks, one.image_px) for one in (run, parent))
@@ -305,15 +307,15 @@ def _check_names(params: Params) -> None:
     for part, pair in params.ablations.items():
         for name in pair:
             if name not in runs or "infection" not in runs[name].tasks:
-                raise ValueError(f"ablations.{part}: '{name}' is not a run with an infection mask")
+                raise ValueError(f"ablations.{part}: {shown(name)} is not a run with an infection mask")
     for name in params.explain:
         if name not in runs or "class" not in runs[name].tasks:
-            raise ValueError(f"explain: '{name}' is not a run with a class head")
+            raise ValueError(f"explain: {shown(name)} is not a run with a class head")
         if runs[name].roi != "whole":
-            raise ValueError(f"explain: '{name}' does not see the whole image; name a run with `roi: whole`")
+            raise ValueError(f"explain: {shown(name)} does not see the whole image; name a run with `roi: whole`")
     for name in params.roi.predicted:
         if name not in runs or "lung" not in runs[name].tasks or runs[name].evaluate_px != PX:
-            raise ValueError(f"roi.predicted: '{name}' is not a run with a lung output at {PX} px")
+            raise ValueError(f"roi.predicted: {shown(name)} is not a run with a lung output at {PX} px")
 
 
 def _check_sides(params: Params) -> None:

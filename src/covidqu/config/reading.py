@@ -40,7 +40,7 @@ class Loader(yaml.SafeLoader):
             if not isinstance(key, str | int | float | None):
                 raise Refused(f"{self.name}, line {line}: a key that is no word; write it in quotes")
             if key in lines:
-                raise Refused(f"{self.name}: the key '{key}' stands in line {lines[key]} and in line {line}; join them")
+                raise Refused(f"{self.name}: the key {key!r} stands in line {lines[key]} and in line {line}; join them")
             lines[key] = line
         return super().construct_mapping(node, deep)
 

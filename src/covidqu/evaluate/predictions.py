@@ -11,7 +11,7 @@ import numpy as np
 
 from covidqu.config.data import PX
 from covidqu.files import Damaged
-from covidqu.stored import reading
+from covidqu.zipped import reading_zip
 
 MOST_PX = 512  # of the logits of any run
 AGAIN = "run `predict` again"
@@ -41,7 +41,7 @@ class Predictions:
         return self._blocks("reconstruction", "reconstruction", PX, images)
 
     def _blocks(self, key: str, task: str, px: int, images: int) -> Iterator[np.ndarray]:
-        with reading(self.path, AGAIN), zipfile.ZipFile(self.path) as archive:
+        with reading_zip(self.path, AGAIN), zipfile.ZipFile(self.path) as archive:
             if f"{key}.npy" not in archive.namelist():
                 raise ValueError(f"{self.path}: no '{key}', though its meta names task '{task}'; run `predict` again")
             with archive.open(f"{key}.npy") as file:
@@ -62,7 +62,7 @@ class Predictions:
 
 def open_predictions(path: Path) -> Predictions:
     """Read all but the logits; ValueError for a file that is not what `predict` writes."""
-    with reading(path, AGAIN), np.load(path) as arrays:
+    with reading_zip(path, AGAIN), np.load(path) as arrays:
         if missing := {"meta", "row"} - set(arrays.files):
             raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; {AGAIN}")
         meta = json.loads(str(arrays["meta"]))

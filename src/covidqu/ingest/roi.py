@@ -13,7 +13,7 @@ import numpy as np
 from covidqu.config.data import CLASSES, PX
 from covidqu.data.index import MASK_BYTES, Packed, open_packed, unpack_mask
 from covidqu.files import replacing
-from covidqu.stored import reading
+from covidqu.zipped import reading_zip
 
 ROWS, COLUMNS, CAPTION_PX = 4, 6, 20
 LUNG, INFECTION, INK = (255, 200, 0), (0, 120, 255), (235, 235, 235)  # BGR: light blue, orange, near white
@@ -47,7 +47,7 @@ def roi_predicted(name: str, packed: Path, predictions: Path, out: Path, sheet: 
 def _predicted(name: str, data: Packed, path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run `predict {name}`")
-    with reading(path, f"run `predict {name}` again"), np.load(path) as held:
+    with reading_zip(path, f"run `predict {name}` again"), np.load(path) as held:
         missing = [key for key in ("roi_masks", "meta") if key not in held]
         if missing:
             raise ValueError(

@@ -13,7 +13,7 @@ from covidqu.config.data import PX
 from covidqu.data.index import Packed, unpack_mask
 from covidqu.evaluate.predictions import Predictions
 from covidqu.evaluate.scores import resized
-from covidqu.stored import reading
+from covidqu.zipped import reading_zip
 
 UNITS = 2  # per pixel
 TOLERANCE = 1.0  # in units: no vertex that is left out lies farther than half a pixel from the outline
@@ -81,7 +81,7 @@ def heat(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     ValueError where rows and maps differ in number or a map is not finite.
     """
-    with reading(path), np.load(path) as file:
+    with reading_zip(path), np.load(path) as file:
         rows, maps = file["row"], file["cam"]
     if len(rows) != len(maps) or not np.isfinite(maps).all():
         raise ValueError(f"{path}: {len(maps)} maps for {len(rows)} rows, or nan among them; run `explain` again")

@@ -30,6 +30,7 @@ from covidqu.stored import read_array, read_json, read_table, reading
 from covidqu.systems.weights import read_weights
 from covidqu.training.card import about_weights
 from covidqu.training.resume import is_whole
+from covidqu.zipped import reading_zip
 
 Fault = tuple[Path, str]  # a file, what is wrong with it
 BYTES = "its bytes are not those that its step wrote"
@@ -128,7 +129,7 @@ def of_formats(files: list[Path]) -> Iterator[Fault]:
                 case ".parquet":
                     read_table(file)
                 case ".npz" | ".zip":
-                    with reading(file), zipfile.ZipFile(file) as archive:
+                    with reading_zip(file), zipfile.ZipFile(file) as archive:
                         if bad := archive.testzip():
                             raise Damaged(file, f"entry {bad}")
                 case ".json":

@@ -15,7 +15,7 @@ from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing import panels, predicted
 from covidqu.report.drawing.colours import LIGHT_BLUE, ORANGE, YELLOW
-from covidqu.stored import reading
+from covidqu.zipped import reading_zip
 
 OPACITY = 0.75  # of the heat map where it is 1; the lung has to remain visible below it
 REGIONS = {"lungs": ("cam_lung_share", "lung_px"), "infection": ("cam_infection_share", "infection_px")}
@@ -76,7 +76,7 @@ def _maps(sources: Sources, run: str) -> tuple[np.ndarray, np.ndarray]:
     path = sources.folder(run) / "cam.npz"
     if not path.is_file():
         raise ValueError(f"{path}: missing; run the `explain` step of {run}")
-    with reading(path), np.load(path) as file:
+    with reading_zip(path), np.load(path) as file:
         rows, maps = file["row"], file["cam"]
     if len(rows) != len(maps) or not np.isfinite(maps).all():
         raise ValueError(f"{path}: {len(maps)} maps for {len(rows)} rows, or nan among them; run `explain` again")

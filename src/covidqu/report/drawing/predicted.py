@@ -11,6 +11,7 @@ from covidqu.config.data import PX
 from covidqu.evaluate.classification import probabilities
 from covidqu.evaluate.predictions import Predictions, open_predictions
 from covidqu.report.core.sources import Sources
+from covidqu.zipped import reading_zip
 
 
 def opened(sources: Sources, run: str) -> Predictions:
@@ -65,7 +66,7 @@ def class_name(labels: dict[str, int], k: int) -> str:
 
 def _picked(path: Path, key: str, wanted: list[int]) -> list[np.ndarray]:
     """Single entries along the first axis of an array in an .npz file, in the order asked for."""
-    with zipfile.ZipFile(path) as archive:
+    with reading_zip(path, "run `predict` again"), zipfile.ZipFile(path) as archive:
         if f"{key}.npy" not in archive.namelist():
             raise ValueError(f"{path}: no '{key}'; the run was not trained for it or predicted before: predict again")
         with archive.open(f"{key}.npy") as file:
