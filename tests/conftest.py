@@ -23,8 +23,7 @@ FAST = frozenset(  # files of `-m fast`: no training, no browser, no engine
     f"test_{name}.py"
     for name in (
         *("catalogue", "check", "claims", "config", "consistency", "docs", "envs", "errors", "imports", "lesions"),
-        *("losses", "measured_tables", "pack", "protocols", "provenance", "published", "quality", "readme", "split"),
-        *("statistics", "style", "svg_numbers", "verdict"),
+        *("measured_tables", "protocols", "provenance", "published", "readme", "style", "svg_numbers", "verdict"),
     )
 )
 
