@@ -19,6 +19,26 @@ __all__ = ["chromium", "opened"]
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no test asks the package index
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
 ROOT = Path(__file__).resolve().parent.parent
+FAST = frozenset(  # files of `-m fast`: no training, no browser, no engine
+    f"test_{name}.py"
+    for name in (
+        *("catalogue", "check", "claims", "config", "consistency", "docs", "envs", "errors", "imports", "lesions"),
+        *("measured_tables", "protocols", "provenance", "published", "readme", "style", "svg_numbers", "verdict"),
+    )
+)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m fast` the other files are not even imported: torch and browsers take longer than these tests."""
+    other = collection_path.name.startswith("test_") and collection_path.name not in FAST
+    return True if config.option.markexpr == "fast" and other else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `FAST`."""
+    for item in items:
+        if item.path.name in FAST:
+            item.add_marker("fast")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -127,3 +129,10 @@ def anchors(page: Path) -> set[str]:
 def test_every_page_is_in_the_index() -> None:
     text = (ROOT / "docs/index.md").read_text()
     assert [page.name for page in DOCS if page.name != "index.md" and f"({page.name}" not in text] == []
+
+
+def test_the_pages_make_a_site(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    assert all((tmp_path / "site" / page.stem / "index.html").is_file() for page in DOCS if page.name != "index.md")

@@ -11,7 +11,7 @@ import pytest
 from covidqu.config.params import Params, check, merge, read
 from covidqu.report.core.provenance import full
 from covidqu.steps.architectures import describe
-from covidqu.steps.listing import listing
+from covidqu.steps.listing import listing, origin
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
@@ -153,3 +153,9 @@ def test_no_torch_with_a_description(params: Params, results: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, results], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_network_of_no_paper_is_ours() -> None:
+    """Before it has printed values, or if it never will: CONTRIBUTING, "Add a network"."""
+    assert origin("another") == origin("reference") == "ours, of no paper"
+    assert origin("unet-roi").startswith("paper 002, ")

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from conftest import FAST
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,3 +48,25 @@ def test_patients_without_annotated_infection_are_named() -> None:
     command = ["git", "grep", "-n", "-i", "healthy", "--", ":!tests/test_style.py"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
     assert found and not [line for line in found if "Class 2 (Healthy)" not in line]
+
+
+def test_the_quick_tests_are_files_that_are_there() -> None:
+    assert [name for name in sorted(FAST) if not (ROOT / "tests" / name).is_file()] == []
+
+
+def test_the_makefile_runs_the_documented_commands() -> None:
+    rules = dict(re.findall(r"^(\w+):\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    rows = re.findall(r"^\| `make (\w+)` \| (?:`(.*?)`)?", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == list(rules)
+    assert all(command.split("`")[0] in rules[name] for name, command in rows)
+    assert "uv run pytest -n 2 --dist loadfile" in rules["test"] and "workflow/overlays/demo.yaml" not in rules["lite"]
+
+
+def test_the_hooks_are_the_tools_of_the_lock_file() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert {repo["repo"] for repo in hooks} == {"local"}, "no other versions than those of uv.lock"
+    (patients,) = (hook for hook in hooks[0]["hooks"] if hook["id"] == "patients")
+    kept = ("results/lite/figures/swin-dual/figure-6.png", "results/runs/a/predictions.npz")
+    assert all(re.search(patients["files"], name) for name in kept)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [name for name in tracked.splitlines() if re.search(patients["files"], name)] == []

@@ -185,7 +185,7 @@ def score(s: Settings, name: Run, packed: Packed, split: Split, predictions: Pre
 def baseline(
     s: Settings, name: Annotated[str, Argument(help="name under `baselines`")], packed: Packed, split: Split, out: Out
 ) -> object:
-    """Fit and score one reference point: a trivial mask or a shortcut."""
+    """Fit and score one baseline: a trivial mask or a shortcut."""
     from covidqu.steps.baselines import baseline as step
 
     return step(name, s.params.baseline(name), packed, split, out)

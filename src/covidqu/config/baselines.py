@@ -1,6 +1,6 @@
 """Settings of the baselines: predictors of infection masks that look at no image, classifiers that see no lung.
 
-Enters: the key `baselines` of `params.yaml`; leaves: frozen models. All are fitted on Train, chosen on Val and
+Input: the key `baselines` of `params.yaml`. Output: frozen models. All are fitted on Train, chosen on Val and
 scored on Test of one subset in one split, those of every infection run.
 """
 

@@ -1,6 +1,6 @@
 """What is wrong with the settings, said of the key that was typed.
 
-Enters: errors of pydantic and the mapping that was validated; leaves: one line per fault, `key: fault`, where the key
+Input: errors of pydantic and the mapping that was validated. Output: one line per fault, `key: fault`, where the key
 is a path through that mapping (without the names that pydantic gives to members of a union).
 """
 

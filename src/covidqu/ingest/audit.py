@@ -1,6 +1,6 @@
 """What is wrong with the data, counted and listed, and a gate that stops the pipeline on the faults one names.
 
-Enters: the packed data. Leaves, in `out`: `duplicates.parquet` and `.csv` (one row per pair), `duplicates.png` (pairs
+Input: the packed data. Output, in `out`: `duplicates.parquet` and `.csv` (one row per pair), `duplicates.png` (pairs
 to be looked at), `audit.json` (counts against the papers' tables, pairs, faults, areas, limits).
 """
 

@@ -1,6 +1,6 @@
 """Copies of a radiograph that a person sees at once: cropped, shifted, mirrored, turned a little, of other contrast.
 
-Enters: the distinct images of the packed data; leaves: one row per verified pair. Candidates are the nearest by
+Input: the distinct images of the packed data. Output: one row per verified pair. Candidates are the nearest by
 thumbnails without their coarse shading, also mirrored and cropped; a candidate is verified by ORB features (Rublee et
 al. 2011), an affine map that RANSAC fits to their matches, and the correlation of their parts after this alignment.
 """

@@ -1,6 +1,6 @@
 """The audit's copies as one picture to be looked at: image a, image b moved to its place, and what differs.
 
-Enters: the packed data and the table of pairs; leaves: a PNG. The weakest pairs come first: they are the doubtful ones.
+Input: the packed data and the table of pairs. Output: a PNG. The weakest pairs come first: they are the doubtful ones.
 """
 
 import cv2

@@ -1,7 +1,7 @@
 """Get the archive, whatever its source.
 
-Enters: source.json and `download` settings; a release on Kaggle, a zip file, a folder, or nothing (the phantom).
-Leaves: one zip file, there whole or not at all. What is inside is the business of the `pack` step.
+Input: source.json and `download` settings; a release on Kaggle, a zip file, a folder, or nothing (the phantom).
+Output: one zip file, there whole or not at all. What is inside is the business of the `pack` step.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The archive read once, entry by entry, into three arrays and an index; nothing is unpacked to disk.
 
-Enters: the COVID-QU-Ex zip. Leaves, in `out`: `images.npy`, `lung_masks.npy`, `infection_masks.npy`, `index.parquet`
+Input: the COVID-QU-Ex zip. Output, in `out`: `images.npy`, `lung_masks.npy`, `infection_masks.npy`, `index.parquet`
 as described in `data.index`, all of them or none. Every entry is checked: PNG, 256 x 256, 8-bit grey, masks of 0 and
 255 only, Normal and Non-COVID images without infection.
 """

@@ -1,6 +1,6 @@
 """Pairs of images that are the same radiograph: identical pixels, or copies that a person sees (`copies`).
 
-Enters: the packed data; leaves: a table of pairs, and who belongs together by them.
+Input: the packed data. Output: a table of pairs, and who belongs together by them.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """What the archive is to be made of, in one small file: the input of `download` that both engines can compare.
 
-Enters: `download` settings and, for a folder or a zip file, the environment. Leaves: source.json, without any path of
+Input: `download` settings and, for a folder or a zip file, the environment. Output: source.json, without any path of
 this machine. Where code decides on the archive's bytes, its hash is in there: that of the source in use, and no other.
 """
 

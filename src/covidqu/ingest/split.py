@@ -1,6 +1,6 @@
 """Three ways to divide the images, side by side and row-aligned with the index.
 
-Enters: the index and the audit's pairs; leaves: `split.parquet` with `official` (the data set's own), `deduplicated`
+Input: the index and the audit's pairs. Output: `split.parquet` with `official` (the data set's own), `deduplicated`
 (without training images that also occur in a later split), `fold` (grouped k-fold) and `near_duplicate` (the test and
 validation images whose score an earlier split may have bought).
 """

@@ -1,6 +1,6 @@
 """Page data.html: what the archive holds, near-duplicates side by side, areas of lungs and infection.
 
-Enters: the built tables common/data and common/leakage, the index, the audit's pairs and the packed images; leaves:
+Input: the built tables common/data and common/leakage, the index, the audit's pairs and the packed images. Output:
 values for the template, and the images of the pairs as files of the site. The site is made for the machine that has
 the data: what it shows of patients stays in its folder.
 """

@@ -1,6 +1,6 @@
 """The case explorer's data: every test image of the infection subset, with what each run made of it.
 
-Enters: scores, cards and, where they are at hand, the packed arrays, predictions.npz and cam.npz. Leaves, in
+Input: scores, cards and, where they are at hand, the packed arrays, predictions.npz and cam.npz. Output, in
 `out/cases`: `index.js` (images and runs), `scores/RUN.js`, outlines in `annotation/K.js` and `contours/RUN/K.js`,
 `heat/RUN/K.js` (Grad-CAM), `images/ROW.webp`. A page that was opened as a file may not fetch, so every script hands its
 data to one function that the page defines: `covidquCase(name, data)`. K counts blocks of `BLOCK` images, which the page

@@ -1,6 +1,6 @@
 """Page curves.html: the history of every trained run, chosen and drawn in the browser.
 
-Enters: histories; leaves: the columns of each run and a specification for the template.
+Input: histories. Output: the columns of each run and a specification for the template.
 """
 
 from math import isnan

@@ -1,6 +1,6 @@
 """The first table of the overview: the systems, and what needs no network, on the same test images, best Dice first.
 
-Enters: the built tables common/cross-system and common/cost; leaves: lines for the template.
+Input: the built tables common/cross-system and common/cost. Output: lines for the template.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Page methods.html: protocols with their formulas, intervals, the rule of verdicts, limits.
 
-Enters: the parameters and the definitions that scoring uses; leaves: values for the template.
+Input: the parameters and the definitions that scoring uses. Output: values for the template.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Page index.html: the systems side by side, findings, the papers, headline numbers, verdicts, the runs' state.
 
-Enters: the built tables common/cross-system and common/overview, claims.yaml, comparison.csv and the cards; leaves:
+Input: the built tables common/cross-system and common/overview, claims.yaml, comparison.csv and the cards. Output:
 values for the template.
 """
 

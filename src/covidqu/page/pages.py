@@ -1,4 +1,4 @@
-"""Which pages there are, in the order of the navigation. Leaves: `Page` records; imports nothing heavy."""
+"""Which pages there are, in the order of the navigation. Output: `Page` records; imports nothing heavy."""
 
 from dataclasses import dataclass
 from urllib.parse import quote

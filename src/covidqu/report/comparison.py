@@ -1,6 +1,6 @@
 """Step `comparison`: every value that the five papers print of their work, one row each, beside what was measured.
 
-Enters: what the tables read; leaves: one CSV file. Numbers come from the tables' own cells, verdicts from `verdict`.
+Input: what the tables read. Output: one CSV file. Numbers come from the tables' own cells, verdicts from `verdict`.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Step `cards`: a model card for each run, the data card, and the data set in Croissant.
 
-Enters: cards and scores of runs, architectures.json, the index and the audit; leaves, in the folder `out`:
+Input: cards and scores of runs, architectures.json, the index and the audit. Output, in the folder `out`:
 `runs/{run}/README.md`, `data-card.md` and `croissant.json`. Nothing in them is typed by hand but the words around
 the numbers.
 """

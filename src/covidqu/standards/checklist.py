@@ -1,6 +1,6 @@
 """Step `claim`: the CLAIM checklist (2024 update), answered for this repository.
 
-Enters: `claim.yaml` of this package, one entry per item in words of our own; leaves: Markdown with a link for each
+Input: `claim.yaml` of this package, one entry per item in words of our own. Output: Markdown with a link for each
 answer. Source of the items: Tejani et al., Radiology: Artificial Intelligence 6(4), 2024, doi 10.1148/ryai.240300.
 """
 

@@ -1,6 +1,6 @@
 """Step `crate`: the results as an RO-Crate, in the Process Run Crate profile of Workflow Run RO-Crate.
 
-Enters: a results folder; leaves: `ro-crate-metadata.json` beside the results, or a whole copy of the crate in another
+Input: a results folder. Output: `ro-crate-metadata.json` beside the results, or a whole copy of the crate in another
 folder or a zip file. Each training is a `CreateAction` with its instrument, settings and files. A card holds how long a
 training took, not when: actions have no start and end. Files that show patients and files that a step can make again
 from those in the crate are left out.

@@ -1,6 +1,6 @@
 """The data set in the Croissant format of MLCommons, version 1.0.
 
-Enters: the archive's pin in the parameters, and for phantoms the archive; leaves: JSON-LD. It describes the archive as
+Input: the archive's pin in the parameters, and for phantoms the archive. Output: JSON-LD. It describes the archive as
 it is published, so any Croissant loader can read images, masks, split and class from it without this package.
 """
 

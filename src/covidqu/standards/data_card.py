@@ -1,6 +1,6 @@
 """Data card of the images behind the results (format: Gebru et al. 2021, as the hub reads it).
 
-Enters: the index, the audit and the archive's pin in the parameters; leaves: Markdown with a YAML block. What the
+Input: the index, the audit and the archive's pin in the parameters. Output: Markdown with a YAML block. What the
 audit did not find out, or where it was not made, is said in words.
 """
 

@@ -1,6 +1,6 @@
 """What a model card says of a run's test: rows for people, `EvalResult`s for the card's header.
 
-Enters: the sources of the report; leaves: cells that are made by the functions behind the tables, so that a card and
+Input: the sources of the report. Output: cells that are made by the functions behind the tables, so that a card and
 a table cannot differ.
 """
 

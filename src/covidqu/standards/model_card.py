@@ -1,6 +1,6 @@
 """Model card of one run, for the folder that holds its scores (format: Mitchell et al. 2019, as the hub reads it).
 
-Enters: the run's card, its scores, the parameters and, where there are any, architectures.json; leaves: Markdown with
+Input: the run's card, its scores, the parameters and, where there are any, architectures.json. Output: Markdown with
 a YAML block. Data and weights are not read: a clone without them gives the same text.
 """
 

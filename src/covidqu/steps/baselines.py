@@ -1,6 +1,6 @@
 """Step `baseline`: one baseline, fitted on Train, chosen on Val, and scored on Test like a run.
 
-Enters: packed data, split and settings; leaves: out/scores.parquet with the columns that `score` writes for a run with
+Input: packed data, split and settings. Output: out/scores.parquet with the columns that `score` writes for a run with
 an infection mask or a class head, so that every protocol and measure applies, and out/card.json with what was fitted.
 A reference mask is all or nothing in each pixel: it has no cross-entropy (`infection_bce` is nan).
 """

@@ -1,6 +1,6 @@
 """Shortcut classifiers: what can be told of an image's class from its source, without a look into the lungs.
 
-Enters: the packed data, rows of Train, Val and Test, and settings; leaves: class logits of the Test rows and what was
+Input: the packed data, rows of Train, Val and Test, and settings. Output: class logits of the Test rows and what was
 fitted. Standardised features, logistic regression, the penalty chosen on Val: a model that has to find nothing in an
 image. Maguolo and Nanni (2021) train networks on radiographs with the lungs blanked in the same way.
 """
@@ -41,7 +41,7 @@ def classify(data: Packed, parts: Parts, config: ClassBaseline) -> tuple[dict[st
         x = {part: features(data, rows, config) for part, rows in parts.items()}
         columns, facts = {}, {"features": x["Train"].shape[1], "label_maps": {}}
         for name, classes in CLASS_MAPS.items():
-            known = {part: taught(x[part], labels[parts[part]], classes) for part in ("Train", "Val")}
+            known = {part: labelled(x[part], labels[parts[part]], classes) for part in ("Train", "Val")}
             model, found = fit(*known["Train"], *known["Val"], config.c)
             logits = model.decision_function(x["Test"]).reshape(len(x["Test"]), -1)
             end = "" if name == "three" else f"_{name}"
@@ -51,7 +51,7 @@ def classify(data: Packed, parts: Parts, config: ClassBaseline) -> tuple[dict[st
     return columns | {"class_target": np.array(target, np.int32)}, facts
 
 
-def taught(x: np.ndarray, labels: np.ndarray, classes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def labelled(x: np.ndarray, labels: np.ndarray, classes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Features and classes of the images whose label is in `classes` (label -> class)."""
     known = np.isin(labels, list(classes))
     return x[known], np.array([classes[label] for label in labels[known]])

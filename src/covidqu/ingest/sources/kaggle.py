@@ -1,6 +1,6 @@
 """Fetch the pinned release from Kaggle, over a bad network if need be.
 
-Enters: the release (data set, version, SHA-256) and, if there are any, the user's Kaggle credentials. Leaves: the
+Input: the release (data set, version, SHA-256) and, if there are any, the user's Kaggle credentials. Output: the
 verified zip file. Bytes already received are kept beside it under a hidden name and continued by the next call.
 """
 

@@ -1,6 +1,6 @@
 """The official Kaggle client, kept at arm's length.
 
-Enters: a release and the user's credentials, where the client itself looks for them. Leaves: a downloaded file.
+Input: a release and the user's credentials, where the client itself looks for them. Output: a downloaded file.
 The client runs in a process of its own, because importing it authenticates, may exit, and may print what it sends;
 what it says is shown only after every credential was struck out.
 """

@@ -1,6 +1,6 @@
 """A synthetic stand-in for COVID-QU-Ex, so that every step runs without the data set and without a patient's image.
 
-Enters: how many images of each class per split and subset, and a seed. Leaves: one archive in the data set's own
+Input: how many images of each class per split and subset, and a seed. Output: one archive in the data set's own
 layout, byte for byte the same for the same settings, with a known set of planted defects (`planted`) for the audit.
 """
 

@@ -1,6 +1,6 @@
 """Paper 001 against itself: does Table II follow from Table III, and which batch size gives its values?
 
-Enters: printed values; leaves: cells of `common/published-consistency` (see `consistency`). File order and the rule for
+Input: printed values. Output: cells of `common/published-consistency` (see `consistency`). File order and the rule for
 empty masks are those of the protocol `batch8_seq`.
 """
 

@@ -1,6 +1,6 @@
 """Table `common/printed-gap`: which kind of average a printed pair of Dice and IoU betrays. Nothing is measured.
 
-Enters: report/published/*.yaml; leaves: cells, three per printed pair: the gap 2 J / (1 + J) - D with its range under
+Input: report/published/*.yaml. Output: cells, three per printed pair: the gap 2 J / (1 + J) - D with its range under
 rounding, the spread of Dice that this gap needs, and the largest gap that is possible. `common/protocols` has the gaps
 of our runs under each protocol.
 """

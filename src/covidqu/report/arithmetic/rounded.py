@@ -1,6 +1,6 @@
 """Arithmetic on printed numbers: what a rounded value can stand for, and what follows from several of them.
 
-Enters: values as printed and their decimals; leaves: ranges, counts, and `Cell`s that name printed value, recomputed
+Input: values as printed and their decimals. Output: ranges, counts, and `Cell`s that name printed value, recomputed
 value and a verdict. Nothing here is measured.
 """
 

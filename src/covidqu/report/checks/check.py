@@ -1,6 +1,6 @@
 """Whether two tables hold the same: rows are found by their key columns, and every field is compared to the last digit.
 
-Enters: CSV files of tables, or columns and rows; leaves: one line in words per difference, and how many values were
+Input: CSV files of tables, or columns and rows. Output: one line in words per difference, and how many values were
 compared. What is made again for the comparison is in `recompute`.
 """
 

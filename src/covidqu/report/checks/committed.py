@@ -1,6 +1,6 @@
 """Which results folders are committed, which files of them, and the settings they were made with.
 
-Enters: the working directory (a clone, or a copy of its files without git); leaves: folders with `Params`, file names.
+Input: the working directory (a clone, or a copy of its files without git). Output: folders with `Params`, file names.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """Whether two SVG figures of matplotlib show the same numbers.
 
-Enters: the text of two files; leaves: one line per text, shape or colour that moved. A figure is read as parts, each
+Input: the text of two files. Output: one line per text, shape or colour that moved. A figure is read as parts, each
 called by the identifiers around it (`axes_1/line2d_3`). Hashed identifiers, glyphs and metadata are no content.
 """
 

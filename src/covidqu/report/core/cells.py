@@ -1,6 +1,6 @@
 """One table of a report: cells with printed and measured values, and what each is.
 
-Leaves: CSV text (floats with at most six decimals, integers as integers, an empty field for what was not measured), and
+Output: CSV text (floats with at most six decimals, integers as integers, an empty field for what was not measured), and
 cells of such text again.
 """
 

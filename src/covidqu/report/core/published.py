@@ -1,6 +1,6 @@
 """Values printed in the papers, from the package's `published/*.yaml`.
 
-Leaves: one `Paper` per system, with its printed cells. The files are checked when they are read: every row has one
+Output: one `Paper` per system, with its printed cells. The files are checked when they are read: every row has one
 value per column, and (table, row, column) names a value once.
 """
 

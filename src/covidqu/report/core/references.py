@@ -1,6 +1,6 @@
 """Rows `no network: ...` below the runs of a table: what a number is worth that nobody had to train a network for.
 
-Enters: sources, a table's name and its builder; leaves: cells. There is one mechanism for all tables: the builder runs
+Input: sources, a table's name and its builder. Output: cells. There is one mechanism for all tables: the builder runs
 once more on sources in which a baseline stands in a run's place, under the same protocols, in the same columns,
 on the same test images. The catalogue says which tables, and whose place.
 """

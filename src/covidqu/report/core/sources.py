@@ -1,6 +1,6 @@
 """What tables and figures read: the index, the audit, architectures, and each run's scores, card and history.
 
-Enters: `Params` and the two folders; leaves: frames and dicts, None for what is not there, with the reason in words.
+Input: `Params` and the two folders. Output: frames and dicts, None for what is not there, with the reason in words.
 """
 
 from collections.abc import Callable, Iterator

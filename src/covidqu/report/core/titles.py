@@ -1,6 +1,6 @@
 """Headings: what a table or figure is, and how its runs differ from the full ones.
 
-Enters: cards of the runs (their complete settings) and the settings of the full runs; leaves: a heading.
+Input: cards of the runs (their complete settings) and the settings of the full runs. Output: a heading.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures of the data: images by class and split, and how much of them is infected. Enters: the index."""
+"""Figures of the data: images by class and split, and how much of them is infected. Input: the index."""
 
 import numpy as np
 import pandas as pd

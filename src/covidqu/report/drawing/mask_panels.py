@@ -1,6 +1,6 @@
 """Figures that show what runs predicted: rows are test images, columns annotation and predictions.
 
-Enters: the packed arrays and predictions; leaves: matplotlib figures. Images are chosen by annotated area, never by
+Input: the packed arrays and predictions. Output: matplotlib figures. Images are chosen by annotated area, never by
 score, some without infection among them (`covidqu.report.drawing.panels.cases`).
 """
 

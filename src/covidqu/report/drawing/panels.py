@@ -1,6 +1,6 @@
 """Figures that show images: examples of the data, predictions of the two-phase U-Net, and how every panel is drawn.
 
-Enters: the packed arrays, predictions, lung masks used as regions of interest; leaves: matplotlib figures. Cases are
+Input: the packed arrays, predictions, lung masks used as regions of interest. Output: matplotlib figures. Cases are
 chosen by annotated area or by name, never by score.
 """
 

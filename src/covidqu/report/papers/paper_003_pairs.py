@@ -1,6 +1,6 @@
 """Table `cbam-mtl/text`: is CBAM worth anything? Paired tests over images, beside the paper's over metric names.
 
-Enters: scores of `cbam-mtl-unet-pre` and `cbam-mtl-unet-proposed` with the same seed, on the same test images; leaves:
+Input: scores of `cbam-mtl-unet-pre` and `cbam-mtl-unet-proposed` with the same seed, on the same test images. Output:
 one column per seed, and one for each image's mean over seeds. The paper's t-test takes the seven metrics of its Table 4
 for samples; it is repeated on the printed numbers, to show what was done, and is no test of anything.
 """

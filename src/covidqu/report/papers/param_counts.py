@@ -1,7 +1,7 @@
 """Tables of parameter counts: `swin-dual/table-params` part by part, `common/param-counts` run by run.
 
-Enters: architectures.json through `Sources.architectures` (every network as its run has it, and with the settings of
-its full run); leaves: cells whose values are whole numbers of parameters. A count is no measurement of quality.
+Input: architectures.json through `Sources.architectures` (every network as its run has it, and with the settings of
+its full run). Output: cells whose values are whole numbers of parameters. A count is no measurement of quality.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Table and figure `common/ablations`: what each part of the reference system brings, on Val images.
 
-Enters: validation.parquet of the pairs of runs in `params.ablations`; leaves: cells, a row per part, and one figure.
+Input: validation.parquet of the pairs of runs in `params.ablations`. Output: cells, a row per part, and one figure.
 A difference is the run with the part minus the run without it, paired over images. Its interval is over images; whether
 it is more than another seed does is asked of the runs that were trained with several.
 """

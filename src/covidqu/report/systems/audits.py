@@ -1,6 +1,6 @@
 """Tables `audit/*`: questions that the papers leave open, asked of our runs of the same networks.
 
-Enters: scores and explain.parquet of runs; leaves: cells. Differences are paired: both numbers come from the same test
+Input: scores and explain.parquet of runs. Output: cells. Differences are paired: both numbers come from the same test
 images, which are resampled together.
 """
 
@@ -90,7 +90,7 @@ def _right(sources: Sources, run: str) -> pd.DataFrame:
 
 
 def invented_infection(sources: Sources) -> list[Cell]:
-    """What paper 000's network paints where nothing is annotated, and gated, and what the printed Dice implies."""
+    """What paper 000's network marks where nothing is annotated, and gated, and what the printed Dice implies."""
     cells = []
     for protocol, label in FALSE_INFECTION.items():
         cells += across(sources, label, false_infection(INFECTION_RUN, protocol))

@@ -1,6 +1,6 @@
 """Table `common/batch-order`: how far the mean over batches, paper 001's protocol, depends on the order of images.
 
-Enters: scores of base runs with an infection mask; leaves: cells, rows are runs. The protocol takes images in file
+Input: scores of base runs with an infection mask. Output: cells, rows are runs. The protocol takes images in file
 order; no other order is less right, so a value is worth what all of them give.
 """
 

@@ -1,6 +1,6 @@
 """Table `common/boundary`: distances between predicted and annotated outlines of infection, COVID-19 images.
 
-Enters: scores of the headline runs; leaves: cells, rows are runs. HD95 (pixels of 256 x 256) is the larger of the two
+Input: scores of the headline runs. Output: cells, rows are runs. HD95 (pixels of 256 x 256) is the larger of the two
 directed 95th percentiles of distances between surfaces, NSD the share of both surfaces within 2 px of the other;
 surfaces are pixels with a 4-neighbour outside the mask. MONAI's `compute_hausdorff_distance` and
 `compute_surface_dice` give the same numbers where both masks have pixels. Definitions that differ: a percentile over

@@ -1,6 +1,6 @@
 """Table and figure `common/budget`: infection Dice on Val after each epoch, beside what training has cost until then.
 
-Enters: histories, cards and cost.json; leaves: cells, a row per run and epoch, and one figure. Runs that were trained
+Input: histories, cards and cost.json. Output: cells, a row per run and epoch, and one figure. Runs that were trained
 for different times are compared where their costs are equal.
 """
 

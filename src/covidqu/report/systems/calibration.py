@@ -1,7 +1,7 @@
 """Table `common/calibration`, figure `common/reliability`: do the probabilities of class heads and masks mean what they
 say?
 
-Enters: scores of all runs with a class head or an infection mask; leaves: cells, rows are runs, and one figure: what
+Input: scores of all runs with a class head or an infection mask. Output: cells, rows are runs, and one figure: what
 class heads say and how often they are right, and the areas that masks expect. Of repetitions with other seeds the first
 is shown.
 """

@@ -1,6 +1,6 @@
 """Table `common/clustered`: what copies among the test images do to the intervals of the headline runs.
 
-Enters: scores of the headline runs and the audit's pairs of copies; leaves: cells, rows are systems. A value is the
+Input: scores of the headline runs and the audit's pairs of copies. Output: cells, rows are systems. A value is the
 same both ways; its interval is over images, or over groups of images that are copies of one another.
 """
 

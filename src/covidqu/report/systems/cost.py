@@ -1,6 +1,6 @@
 """Table `common/cost`: what each run costs to keep, to use and to train, beside its infection Dice.
 
-Enters: cost.json, cards and scores; leaves: cells, rows are base runs. A run that starts from another's weights has
+Input: cost.json, cards and scores. Output: cells, rows are base runs. A run that starts from another's weights has
 cost that training, too; a run that sees predicted lungs needs the network that predicts them.
 """
 

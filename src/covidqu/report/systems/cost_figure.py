@@ -1,6 +1,6 @@
 """Figure `common/cost`: infection Dice against the cost of use and of training.
 
-Enters: cost.json, cards and scores; leaves: one matplotlib figure. Headline runs are named and have an interval; the
+Input: cost.json, cards and scores. Output: one matplotlib figure. Headline runs are named and have an interval; the
 other runs of a system with an infection mask are small, in its colour.
 """
 

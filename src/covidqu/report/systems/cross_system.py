@@ -1,7 +1,7 @@
 """Table `common/cross-system`: headline runs of the five systems and ours on the test images of the infection subset.
 
-Enters: scores of runs; leaves: cells, rows are runs. Classes are put on one footing: COVID-19 against Normal and
-Non-COVID together, over all images, also those that a head was never taught.
+Input: scores of runs. Output: cells, rows are runs. Classes are put on one footing: COVID-19 against Normal and
+Non-COVID together, over all images, also those that a head was not trained on.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
 """Table `common/detection`: is an image infected? Decided by how much of it the infection mask marks.
 
-Enters: scores of the headline runs, and validation.parquet where there is one; leaves: cells, rows are runs. An image
+Input: scores of the headline runs, and validation.parquet where there is one. Output: cells, rows are runs. An image
 is called infected when more than a share of it is positive; Dice and false infection are two ends of this choice.
 """
 

@@ -1,6 +1,6 @@
 """The headline runs of `common/cross-system` in other tables and figures: their names and lines.
 
-Enters: sources; leaves: row -> run, how each is drawn, and the heading of a figure of them.
+Input: sources. Output: row -> run, how each is drawn, and the heading of a figure of them.
 """
 
 from matplotlib.figure import Figure

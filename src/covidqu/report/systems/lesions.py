@@ -1,6 +1,6 @@
 """Table `common/lesions`: annotated infection part by part, found or missed, and parts that are marked falsely.
 
-Enters: scores of the headline runs; leaves: cells, rows are systems. `evaluate.lesions` says what a lesion is.
+Input: scores of the headline runs. Output: cells, rows are systems. `evaluate.lesions` says what a lesion is.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Table `common/pairwise`: every pair of headline runs on the same test images, with paired intervals and tests.
 
-Enters: scores of runs; leaves: cells, a row per pair. Each test of a question is one family over all pairs that can be
+Input: scores of runs. Output: cells, a row per pair. Each test of a question is one family over all pairs that can be
 asked it, and its p values are adjusted within the family (Holm).
 """
 
@@ -129,7 +129,7 @@ def _discordant(found: comparisons.McNemar, what: str) -> str:
 def _decisions(
     sources: Sources, run_a: str, run_b: str
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], str]:
-    """Truth, (log-odds, decision) of each run, and which images: those whose label both heads were taught."""
+    """Truth, (log-odds, decision) of each run, and which images: those whose label both heads were trained on."""
     maps = [sources.params.run(run).class_map for run in (run_a, run_b)]
     known = [label for label in maps[0] if label in maps[1]]
     frames = [scores[scores["label"].isin(known)] for scores in on_shared_images(sources, run_a, run_b)]

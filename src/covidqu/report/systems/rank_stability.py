@@ -1,6 +1,6 @@
 """Table `common/rank-stability`: how sure is the order of the systems by Dice, with other images and other seeds?
 
-Enters: scores of the headline runs and of their repetitions with other seeds, and the audit's pairs of copies; leaves:
+Input: scores of the headline runs and of their repetitions with other seeds, and the audit's pairs of copies. Output:
 cells, rows are systems, columns their ranks. The oracle that sees annotated lungs has no rank.
 """
 

@@ -1,6 +1,6 @@
 """Why a mask went wrong, as read by eye from the picture: hand-kept in `readings.yaml`, by image id.
 
-Leaves: image id -> `Reading`; ValueError names every fault of the file.
+Output: image id -> `Reading`; ValueError names every fault of the file.
 """
 
 from functools import cache

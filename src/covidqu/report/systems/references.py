@@ -1,6 +1,6 @@
 """Table `common/references`: what numbers to expect without a network, and from a second annotation.
 
-Enters: scores of the baselines and the pairs that the audit found, with the overlap of their masks; leaves: cells.
+Input: scores of the baselines and the pairs that the audit found, with the overlap of their masks. Output: cells.
 Masks under each protocol, shortcut classifiers under each label map, and the agreement of two annotations of one
 radiograph, after alignment: as much as a network can be asked for, or a little less.
 """

@@ -1,6 +1,6 @@
 """Table `common/severity`: the share of the lung that is infected, as a severity score, predicted against annotated.
 
-Enters: scores of the headline runs; leaves: cells, in percentage points of the lung but for correlations. The figure
+Input: scores of the headline runs. Output: cells, in percentage points of the lung but for correlations. The figure
 `common/bland-altman` shows the same images.
 """
 

@@ -1,6 +1,6 @@
 """Table `common/stated-settings`: what the papers state of their settings, beside the settings of our runs.
 
-Enters: `settings/*.yaml` of this package, and the cards of runs that were trained; leaves: a row per statement. What a
+Input: `settings/*.yaml` of this package, and the cards of runs that were trained. Output: a row per statement. What a
 paper's own tables print of its settings is in those tables, too. The comparison has these rows as well.
 """
 

@@ -1,6 +1,6 @@
 """Table `common/subgroups` and figure `common/dice-by-area`: for which images do the headline runs work?
 
-Enters: scores; leaves: cells and one figure. COVID-19 images are put in quarters by annotated infected area, other
+Input: scores. Output: cells and one figure. COVID-19 images are put in quarters by annotated infected area, other
 images by class, all images by whether a near-duplicate of theirs is in Train or Val.
 """
 

@@ -1,7 +1,7 @@
 """Table and figure `common/worst-cases`: the COVID-19 test images that our system marks worst, to be looked at.
 
-Enters: scores of the headline runs, what was read by eye (`readings`); for the figure the packed arrays and
-predictions; leaves: cells, rows are ranks, and a matplotlib figure. Here images are chosen by score, and say so.
+Input: scores of the headline runs, what was read by eye (`readings`); for the figure the packed arrays and
+predictions. Output: cells, rows are ranks, and a matplotlib figure. Here images are chosen by score, and say so.
 """
 
 import numpy as np
