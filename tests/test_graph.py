@@ -72,7 +72,7 @@ def test_a_graph_gives_what_predict_writes(name: str, workplace: Make, tmp_path:
         elif key in settings.tasks:
             stored = wanted[f"{key}_logits"]
             half = 2.0**-11 * np.abs(values) if stored.dtype == np.float16 else 0
-            assert np.ptp(values, axis=0).max() > 1e-3, f"{key}: every image has the same answer"
+            assert np.ptp(values, axis=0).max() > 3e-4, f"{key}: every image has the same answer"
             assert (np.abs(values - stored.astype(np.float32)) <= 1e-4 + half).all(), key
     alone = graph.run(None, {"image": images[:1]})
     for key, values in zip([output.name for output in graph.get_outputs()], alone, strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import parameters
 import pytest
 import yaml
 from test_graph import awake
@@ -124,10 +125,10 @@ def test_what_cannot_be_exported_is_refused_with_a_remedy(trained: Workplace, tm
 
 
 def test_the_command(trained: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (trained.folder / "params.yaml").write_text(parameters.text(trained.raw))
     words = ["--params", str(trained.folder / "params.yaml"), "export", "model"]
     assert main([*words, *NAMES, "--out", str(tmp_path / "a.onnx")]) == 2
     assert "one model at a time" in capsys.readouterr().err
-    (trained.folder / "params.yaml").write_text(yaml.safe_dump(trained.params.model_dump(mode="json")))
     assert main([*words, "reference", "--out", str(tmp_path / "a.onnx"), "--results", str(trained.folder)]) == 0
     props = {one.key: one.value for one in onnx.load(tmp_path / "a.onnx").metadata_props}
     assert props["notice"] == "Research software, not for diagnosis" and props["run"] == "reference"
