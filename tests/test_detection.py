@@ -96,3 +96,8 @@ def test_a_bundle_without_limits_and_a_page_without_markers_are_refused(
     bundle.limits = {}
     with pytest.raises(ValueError, match="has no limits of warnings"):
         detection.detection("reference", data, tmp_path)
+
+
+def test_the_docs_hold_the_committed_table() -> None:
+    page, folder = ROOT / "docs/when_not_to_trust.md", ROOT / "results/reading"
+    assert page.read_text() == detection.filled(page, folder)

@@ -187,12 +187,13 @@ def rendered(out: Path) -> str:
     rows = list(csv.DictReader((out / TABLE).read_text(encoding="utf-8").splitlines()))
     facts = json.loads((out / FACTS).read_text(encoding="utf-8"))
     real = next(row for row in rows if row["kind"] == REAL)
-    lines = [f"Run `{facts['run']}`, {len(facts['weights'])} seed(s).", ""]
+    lines = [f"Run `{facts['run']}`, {len(facts['weights'])} seed(s){facts.get('note', '')}.", ""]
     head = "| pictures | number | any warning | no chest X-ray | given on at least a fifth of them |"
     lines += [head, "|---|---|---|---|---|"]
     lines += [_line(row) for row in rows]
     lines += ["", "| warning | limit | beyond it: Val | Test |", "|---|---|---|---|"]
-    for code, limit in facts["limits"].items():
+    for code in (code for code in trust.CHECKS if code in facts["limits"]):
+        limit = facts["limits"][code]
         test = f"{100 * float(real[code]):.1f} %" if real[code] else ""
         held = f"{limit['side']} {limit['limit']:g}"
         lines.append(f"| `{code}`: {trust.CHECKS[code].text} | {held} | {100 * limit['val_share']:.1f} % | {test} |")
@@ -217,5 +218,5 @@ def _line(row: dict[str, str]) -> str:
     given = {code: float(row[code]) for code in trust.CHECKS if row[code]}
     often = sorted((code for code in given if given[code] >= COMMON and code != "no-chest"), key=lambda c: -given[c])
     told = ", ".join(f"{code} {100 * given[code]:.0f} %" for code in often)
-    chest = f"{100 * given['no-chest']:.0f} %" if "no-chest" in given else ""
+    chest = f"{100 * given['no-chest']:.1f} %" if "no-chest" in given else ""
     return f"| {row['kind']} | {row['pictures']} | {100 * float(row['any']):.1f} % | {chest} | {told} |"
