@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 import yaml
-from bundles import PX, bundle
+from grey_bundles import PX, bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
