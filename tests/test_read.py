@@ -492,6 +492,20 @@ def test_one_kind_of_masks_by_the_name_of_its_folder(scored: tuple[Path, Path], 
     assert facts["masks"] == {"infection": {"scored": 2, "without mask": 1, "unusable": 1, "of another size": 1}}
 
 
+def test_masks_of_another_model_do_not_stay(
+    scored: tuple[Path, Path], grey: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, masks = scored
+    bundle(tmp_path / "infection", outputs=["infection"])
+    words = [place, "--out", tmp_path / "out"]
+    assert call(*words, "--model", grey) == 0
+    assert call(*words, "--model", tmp_path / "infection", "--truth", masks / "lung") == 2
+    assert "holds lung masks, which this model does not read" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "out/lung").rglob("*") if path.is_file()]
+    assert call(*words, "--model", tmp_path / "infection", "--truth", masks) == 0
+    assert list(json.loads((tmp_path / "out/truth.json").read_text())["masks"]) == ["infection"]
+
+
 @pytest.mark.parametrize(
     ("pixels", "said"),
     [
