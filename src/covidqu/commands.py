@@ -299,8 +299,7 @@ def read(
         return step(inputs, out, Path(model or "reference"), threads, truth)
     from covidqu.steps.bundle import of_runs
 
-    params = settings(files).params
-    return step(inputs, out, of_runs(run or [], weights, params), threads, truth)
+    return step(inputs, out, of_runs(run or [], weights, settings(files).params), threads, truth)
 
 
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
