@@ -14,12 +14,9 @@ from covidqu.imports import imported
 
 REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
 # subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository, manuscripts,
-# subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository, manuscripts,
 # one's own pictures, and what warnings find
 NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "trust"}
-NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "trust"}
 SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
-
 
 @dataclass(frozen=True)
 class Step:
@@ -30,7 +27,6 @@ class Step:
     deps: frozenset[str]
     outs: frozenset[str]
     params: str  # canonical JSON of the settings that it depends on
-
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
@@ -43,7 +39,6 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
         os.environ.clear()
         os.environ.update(environment)
-
 
 def snakemake_jobs(root: Path, overlays: tuple[Path, ...] = ()) -> list[Step]:
     """Every job of `rule all`, whether or not it is up to date."""
@@ -71,7 +66,6 @@ def snakemake_jobs(root: Path, overlays: tuple[Path, ...] = ()) -> list[Step]:
             for job in jobs
         ]
 
-
 def dvc_stages(root: Path) -> list[Step]:
     """Every stage of dvc.yaml, expanded."""
     from dvc.dependency import ParamsDependency
@@ -94,7 +88,6 @@ def dvc_stages(root: Path) -> list[Step]:
                 )
             )
         return found
-
 
 def third_party(files: Iterable[Path]) -> set[str]:
     """Top-level names imported by these files that are neither ours nor Python's."""
