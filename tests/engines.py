@@ -18,6 +18,7 @@ REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
 NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "trust"}
 SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
 
+
 @dataclass(frozen=True)
 class Step:
     """One job or stage: its step (the subcommand; stages are called the same), command, files and settings."""
@@ -27,6 +28,7 @@ class Step:
     deps: frozenset[str]
     outs: frozenset[str]
     params: str  # canonical JSON of the settings that it depends on
+
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
@@ -39,6 +41,7 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
         os.environ.clear()
         os.environ.update(environment)
+
 
 def snakemake_jobs(root: Path, overlays: tuple[Path, ...] = ()) -> list[Step]:
     """Every job of `rule all`, whether or not it is up to date."""
@@ -66,6 +69,7 @@ def snakemake_jobs(root: Path, overlays: tuple[Path, ...] = ()) -> list[Step]:
             for job in jobs
         ]
 
+
 def dvc_stages(root: Path) -> list[Step]:
     """Every stage of dvc.yaml, expanded."""
     from dvc.dependency import ParamsDependency
@@ -88,6 +92,7 @@ def dvc_stages(root: Path) -> list[Step]:
                 )
             )
         return found
+
 
 def third_party(files: Iterable[Path]) -> set[str]:
     """Top-level names imported by these files that are neither ours nor Python's."""
