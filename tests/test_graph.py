@@ -10,11 +10,11 @@ import torch
 from training import Workplace
 
 from covidqu.data.examples import RunData, resized
-from covidqu.data.index import unpack_mask
+from covidqu.data.index import open_packed, unpack_mask
 from covidqu.reading.model import run, session
 from covidqu.steps.bundle import model
 from covidqu.steps.graph import overlaps, seen_through
-from covidqu.systems.base import build
+from covidqu.systems.base import build, prepare
 from covidqu.systems.weights import save_weights
 
 Make = Callable[..., Workplace]
@@ -26,19 +26,23 @@ RUNS = {  # run -> what it has otherwise here
     "cbam-mtl-resunet-proposed": {"model": {"width": 8}},
     "recon-mtl-t123": {},
     "recon-mtl-cnn8": {},
-    "reference": {"model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}, "evaluate_px": 64},
+    "reference": {"model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}},
 }
 
 
 def awake(place: Workplace, name: str, seed: int = 0) -> None:
-    """Weights of a network that answers differently to different images, without a training."""
+    """Weights of a network that answers differently to different images, without a training: fresh ones, and the
+    running statistics of the phantom's images.
+    """
     torch.manual_seed(seed)
     settings = place.params.run(name)
     system = build(settings.model, settings.tasks, settings.image_px)
     for module in system.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
+            module.momentum = None
+    images = np.stack([resized(np.asarray(one), settings.image_px) for one in open_packed(place.packed).images[:16]])
+    with torch.no_grad():
+        system.train()(prepare(torch.from_numpy(images), system.channels))
     about = {"scope": "model", "run": name, "config": settings.model_dump(mode="json"), "data_hash": "0" * 64}
     save_weights(place.weights(name), system.state_dict(), about | {"params_hash": "0"})
 
@@ -68,11 +72,11 @@ def test_a_graph_gives_what_predict_writes(name: str, workplace: Make, tmp_path:
         elif key in settings.tasks:
             stored = wanted[f"{key}_logits"]
             half = 2.0**-11 * np.abs(values) if stored.dtype == np.float16 else 0
-            assert np.ptp(values, axis=0).max() > 1e-3, f"{key}: every image has the same answer"
+            assert np.ptp(values, axis=0).max() > 3e-4, f"{key}: every image has the same answer"
             assert (np.abs(values - stored.astype(np.float32)) <= 1e-4 + half).all(), key
     alone = graph.run(None, {"image": images[:1]})
     for key, values in zip([output.name for output in graph.get_outputs()], alone, strict=True):
-        np.testing.assert_allclose(values, found[key][:1], atol=1e-4)
+        np.testing.assert_allclose(values, found[key][:1], rtol=1e-5, atol=1e-4)
     if settings.roi in place.params.roi.predicted:
         masks = unpack_mask(lungs["roi_masks"][some.rows])
         assert 0.01 < masks.mean() < 0.99 and ((found["lung"] > 0) == masks).all()

@@ -22,6 +22,7 @@ from covidqu.reading.pictures import MOST_PIXELS, Picture, decoded, of_array, op
 
 IMAGE = chest().image
 NAME = Path("a.any")
+PREVIEW = Image.fromarray(IMAGE[::2])
 
 
 def read(data: bytes) -> Picture:
@@ -51,6 +52,12 @@ def refused(data: bytes) -> str:
         (saved(Image.fromarray(IMAGE).convert("LA"), "PNG"), 0),
         (saved(Image.fromarray(IMAGE).convert("P"), "PNG"), 0),
         (saved(Image.fromarray(IMAGE), "JPEG", quality=100, subsampling=0), 4),
+        (
+            saved(
+                Image.fromarray(IMAGE), "MPO", save_all=True, append_images=[Image.fromarray(IMAGE[::2])], quality=100
+            ),
+            4,
+        ),
         (saved(Image.fromarray(IMAGE).convert("CMYK"), "JPEG", quality=100, subsampling=0), 6),
         (saved(Image.fromarray(IMAGE), "TIFF"), 0),
         (saved(Image.fromarray(IMAGE), "TIFF", compression="tiff_lzw"), 0),
@@ -115,6 +122,7 @@ def bomb() -> bytes:
         (saved(Image.fromarray(IMAGE), "TIFF")[:9000], "damaged, cut or no picture"),
         (bomb(), "pixels"),
         (png(IMAGE[:20]), "256 x 20 pixels; a side has at least 32"),
+        (png(np.arange(32 * 400, dtype=np.uint8).reshape(32, 400)), "400 x 32 pixels; a side is at most 10 times"),
         (png(np.full((64, 64), 9, np.uint8)), "all pixels have the value 9"),
         (saved(Image.fromarray(IMAGE), "TIFF", save_all=True, append_images=[Image.fromarray(IMAGE)]), "2 pages"),
         (saved(Image.fromarray(np.full((64, 64), np.nan, np.float32)), "TIFF"), "nan"),

@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows th
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.page),
     "Publish": (c.export, c.readme, c.crate),
     "Look": (c.systems, c.params),
-    "Check": (c.check, c.verify, c.ready, c.claim),
+    "Check": (c.check, c.verify, c.ready, c.claim, c.trust),
 }
 STEPS = {function.__name__ for group in ("Data", "Train", "Results") for function in GROUPS[group]}  # of an engine
 Parsed = tuple[str, Callable[[], object]]

@@ -299,8 +299,7 @@ def read(
         return step(inputs, out, Path(model or "reference"), threads, truth)
     from covidqu.steps.bundle import of_runs
 
-    params = settings(files).params
-    return step(inputs, out, of_runs(run or [], weights, params), threads, truth)
+    return step(inputs, out, of_runs(run or [], weights, settings(files).params), threads, truth)
 
 
 def readme(
@@ -369,6 +368,21 @@ def ready(s: Settings, names: Names = None) -> object:
     from covidqu.steps.ready import ready as step
 
     return step(s.params, names or [])
+
+
+def trust(
+    s: Settings,
+    out: Out,
+    bundle: Annotated[
+        str, Option(help="folder of a bundle, or the name of one that comes with the package")
+    ] = "reference",
+    data: SomeData = None,
+    page: Annotated[Path | None, Option(help="Markdown file to write the tables into")] = None,
+) -> object:
+    """How often each warning of a bundle is given; docs/when_not_to_trust.md."""
+    from covidqu.reading.detection import detection as step
+
+    return step(bundle, Path(data or s.params.paths.data), out, page)
 
 
 def claim(s: Settings, out: Out) -> object:

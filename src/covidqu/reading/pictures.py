@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 << 20  # of a file
 MOST_PIXELS = 50_000_000  # three times what the largest detector gives
 LEAST_SIDE = 32
+MOST_RATIO = 10  # longer side / shorter side
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that grey values are stored with
@@ -129,6 +130,8 @@ def refuse_size(width: int, height: int) -> None:
         raise Refused(f"{width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are read, make it smaller")
     if min(width, height) < LEAST_SIDE:
         raise Refused(f"{width} x {height} pixels; a side has at least {LEAST_SIDE}")
+    if max(width, height) > MOST_RATIO * min(width, height):
+        raise Refused(f"{width:,} x {height:,} pixels; a side is at most {MOST_RATIO} times as long as the other")
 
 
 def whole(pixels: np.ndarray) -> Box:
@@ -140,9 +143,9 @@ def raster_pixels(data: bytes) -> tuple[np.ndarray, str, list[str]]:
     """PNG, JPEG or TIFF bytes -> (H, W) uint8, the format, what was done."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         refuse_size(*image.size)
-        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format != "JPEG":  # a JPEG may hold a preview
+        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":  # a JPEG with previews
             raise Refused(f"{pages} pages; one picture is wanted, save one of them")
-        kind, turned = str(image.format), image.getexif().get(0x0112, 1) not in (0, 1)
+        kind, turned = str(image.format).replace("MPO", "JPEG"), image.getexif().get(0x0112, 1) not in (0, 1)
         upright = ImageOps.exif_transpose(image) if turned else image
         upright.load()
         pixels, notes = grey(upright)
