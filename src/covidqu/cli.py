@@ -15,6 +15,7 @@ from covidqu.files import Damaged, set_aside
 from covidqu.ledger import keep_records
 
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
+    "Read": (c.read,),
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
@@ -52,10 +53,10 @@ def _parser(function: Callable[..., object]) -> Callable[..., object]:
 
     def parsed(context: typer.Context, params: list[Path] | None = None, **given: Any) -> Parsed:
         files = [*context.obj, *(params or [])]
-        return function.__name__, lambda: function(c.settings(files), **given)
+        return function.__name__, lambda: function(files if first.name == "files" else c.settings(files), **given)
 
     context, files = (inspect.signature(_before).parameters[name] for name in ("context", "params"))
-    _, *own = inspect.signature(function).parameters.values()
+    first, *own = inspect.signature(function).parameters.values()  # `files`: it does without settings, or mostly
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, files)]
     parsed.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]
     return parsed

@@ -55,12 +55,12 @@ class Limit(Strict):
 
 
 class TrainingData(Strict):
-    """What the run learnt from; `images` of Train."""
+    """What the run learnt from; `images` of Train, None where they were not counted."""
 
     name: str
     licence: str
     citation: str
-    images: int = Field(gt=0)
+    images: int | None = Field(gt=0, default=None)
 
 
 class Tensor(Strict):
@@ -112,7 +112,7 @@ class Metadata(Strict):
     roi: str
     normalise: Literal["unit", "imagenet", "lung_tissue"]
     flip_test: bool
-    weights: Literal["float32", "float16", "int8"]
+    weights: Literal["float32", "float16"]
     outputs: Annotated[list[Output], Once] = Field(min_length=1)
     classes: dict[str, int]
     temperature: float = Field(gt=0)
