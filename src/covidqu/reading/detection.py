@@ -2,8 +2,7 @@
 
 Enters: a bundle, the packed data with split and audit, of which the infection subset is used; leaves: `warnings.csv` (a
 row per kind of picture, a column per warning), `trust.json` (limits, calibration, copies) and the same as tables
-between the markers of a Markdown page. Limits and temperature are those of the bundle, set on Val; Test is looked at
-here for the first time.
+between the markers of a Markdown page. Limits and temperature are those of the bundle, set on Val.
 """
 
 import csv
