@@ -1,8 +1,8 @@
 """How often each warning is given: on pictures that no reading must be trusted on, and on the images of Test.
 
-Enters: a bundle, the packed data with split and audit; leaves: `warnings.csv` (a row per kind of picture, a column per
-warning), `trust.json` (limits, calibration, copies) and the same as tables between the markers of a Markdown page.
-Limits and temperature are those of the bundle, set on Val; Test is looked at here for the first time.
+Enters: a bundle, the packed data with split and audit, of which the infection subset is used; leaves: `warnings.csv` (a
+row per kind of picture, a column per warning), `trust.json` (limits, calibration, copies) and the same as tables
+between the markers of a Markdown page. Limits and temperature are those of the bundle, set on Val.
 """
 
 import csv
@@ -51,7 +51,8 @@ def detection(bundle: Path | str, data: Path, out: Path, page: Path | None = Non
     if not opened.limits:
         raise ValueError(f"{opened.folder}: has no limits of warnings; make it again with `covidqu export bundle`")
     packed = open_packed(data / "packed")
-    test = np.flatnonzero(read_parquet(data / "split.parquet", "run `split` again")["official"] == "Test")
+    split = read_parquet(data / "split.parquet", "run `split` again")["official"].to_numpy(dtype=object)
+    test = np.flatnonzero(split[: len(packed.infection_masks)] == "Test")
     outputs, rows = outputs_of(opened), []
     for group, kind, pictures in kinds(packed, test):
         found = look(pictures, outputs)
@@ -168,7 +169,8 @@ def copies(packed: Packed, data: Path) -> dict[str, dict[str, int]]:
     """
     split = packed.index["split"].to_numpy(dtype=object)
     linked = groups(*read_pairs(data / "audit", packed.index), len(split))
-    hashes = np.stack([picture_hash(np.asarray(image)) for image in packed.images])
+    split = split[: len(packed.infection_masks)]
+    hashes = np.stack([picture_hash(np.asarray(image)) for image in packed.images[: len(split)]])
     train, out = np.flatnonzero(split == "Train"), {}
     for part in ("Val", "Test"):
         found = {"copies": 0, "said": 0, "rightly": 0}
