@@ -312,6 +312,16 @@ def params(
     return write_text(out, text) if out else print(text, end="")
 
 
+def reader(
+    out: Out, model: Annotated[str, Option(help="folder of a bundle, or name of one that is here")] = "reference"
+) -> object:
+    """The page that reads one's own X-rays in a browser: static files, offline."""
+    from covidqu.page.reader.build import reader as step
+
+    step(out, model)
+    return print(out / "index.html")
+
+
 def check(
     s: Settings,
     results: Annotated[list[Path] | None, Option(help="folder to check; repeat for several; none: all")] = None,

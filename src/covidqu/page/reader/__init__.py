@@ -1,0 +1,1 @@
+"""The page that reads X-rays in a browser: a bundle in, a folder out that needs neither server nor network."""
