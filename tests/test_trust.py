@@ -1,7 +1,6 @@
 """Warnings: each kind is given for a picture that calls for it, and not for a usual one."""
 
 from functools import cache
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -62,8 +61,7 @@ def known() -> trust.Known:
 
 
 def codes(picture: np.ndarray, found: list[dict[str, np.ndarray]], size: tuple[int, int] | None = (800, 900)) -> set:
-    bundle = SimpleNamespace(arrays=known().arrays, metadata=SimpleNamespace(trust=known().limits))
-    return {warning.code for warning in trust.warnings(np.ascontiguousarray(picture), found, bundle, size)}
+    return {warning.code for warning in trust.warnings(np.ascontiguousarray(picture), found, known(), size)}
 
 
 def new() -> tuple[np.ndarray, np.ndarray]:
@@ -87,14 +85,14 @@ def test_a_usual_picture_gives_no_warning() -> None:
         ("heavily blurred", "blurred"),
         ("heavy noise", "noisy"),
         ("heavy contrast", "saturated"),
-        ("shifted by 30 to 45 %", "unlike-picture"),
+        ("shifted by 30 to 45 %", "unlike-layout"),
         ("shifted by 30 to 45 %", "unlike-features"),
     ],
 )
 def test_a_changed_picture_is_said_to_be_so(change: str, code: str) -> None:
     picture, lung = new()
     other = odd.changed(change, [picture], 0)[0]
-    assert code in codes(other, outputs(other, lung))
+    assert code in codes(other, outputs(other, lung[:, ::-1] if change == "mirrored" else lung))
 
 
 @pytest.mark.parametrize("kind", [*odd.DRAWN])
@@ -115,7 +113,7 @@ def test_implausible_lungs_are_said_to_be_so() -> None:
     one, nothing = lung & (x < 0), np.zeros_like(lung)
     assert "lungs-small" in codes(picture, outputs(picture, nothing))
     assert "lungs-small" in codes(picture, outputs(picture, lung & (np.hypot(x + 0.4, odd._grid()[1]) < 0.05)))
-    assert {"lungs-joined", "unlike-lungs"} <= codes(picture, outputs(picture, one))
+    assert {"lungs-joined", "unlike-layout"} <= codes(picture, outputs(picture, one))
     assert "lungs-large" in codes(picture, outputs(picture, np.ones_like(lung)))
     assert "lungs-one-side" in codes(picture, outputs(picture, one | (lung & (np.abs(x - 0.6) < 0.02))))
 
@@ -165,10 +163,10 @@ def test_limits_are_those_of_val() -> None:
 def test_what_a_run_does_not_have_is_not_judged() -> None:
     train, val = ([signs(chest(n)[0], [{}]) for n in range(a, a + 40)] for a in (0, 40))
     found = trust.fit(train, val, [str(n) for n in range(40)])
-    assert not found.limits.keys() & {"unlike-features", "unlike-lungs", "lungs-small", "seeds-lungs"}
+    assert not found.limits.keys() & {"no-chest", "unlike-features", "lungs-small", "seeds-lungs", "seeds-class"}
     assert not trust.judged(val[0], *found)
     noise = odd.drawn("noise", 1, 0)[0]
-    assert "unlike-picture" in {warning.code for warning in trust.judged(signs(noise, [{}]), *found)}
+    assert "unlike-layout" in {warning.code for warning in trust.judged(signs(noise, [{}]), *found)}
 
 
 def test_faults_of_input_are_told() -> None:
@@ -182,22 +180,34 @@ def test_faults_of_input_are_told() -> None:
         trust.fit(one, one * 2, ["a", "b"])
 
 
-def test_turned_thumbnails_are_those_of_turned_pictures() -> None:
-    picture = chest(1)[0]
+def test_turned_layouts_are_those_of_turned_pictures() -> None:
+    picture, lung = chest(1)
     changes = {"inverted": "inverted", "upside_down": "turned by 180°", "turned_left": "turned left by 90°",
                "turned_right": "turned right by 90°", "mirrored": "mirrored"}  # fmt: skip
-    for name, thumbs in trust.turned(thumbnail(picture)[None]).items():
-        np.testing.assert_allclose(thumbs[0], thumbnail(odd.changed(changes[name], [picture], 0)[0]), atol=1e-5)
+    for name, layout in trust.turned(signs(picture, outputs(picture, lung)).vectors["layout"][None]).items():
+        other = np.ascontiguousarray(odd.changed(changes[name], [picture], 0)[0])
+        wanted = signs(other, outputs(other, lung[:, ::-1])).vectors["layout"]
+        np.testing.assert_allclose(layout[0], wanted[: layout.shape[1]], atol=1e-5)
 
 
-def test_distance_is_near_1_for_training_images_and_counts_what_lies_outside() -> None:
+def test_distance_is_near_1_for_training_images_and_larger_where_they_do_not_spread() -> None:
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(4000, 40)) * np.linspace(1, 5, 40)
-    arrays = trust._principal("v", vectors)
+    spreads = np.linspace(1, 5, 40)
+    vectors = rng.normal(size=(4000, 40)) * spreads
+    arrays = trust._whitening("v", vectors)
     assert np.mean([trust.distance(v, "v", arrays) ** 2 for v in vectors[:500]]) == pytest.approx(1, abs=0.1)
-    outside = np.zeros(40)
-    outside[0] = 30  # the direction with the least spread is none of the 32
-    assert trust.distance(vectors.mean(axis=0) + outside, "v", arrays) > 1.3
+    along, across = np.zeros((2, 40))
+    along[-1] = across[0] = 20
+    assert trust.distance(across, "v", arrays) > 2.5 * trust.distance(along, "v", arrays)
+
+
+def test_of_inverted_and_turned_the_plainest_is_said() -> None:
+    known_turns = {code for code, check in trust.CHECKS.items() if check.value in trust.TURNS}
+    for change in ("inverted", "turned by 180°", "turned left by 90°", "turned right by 90°"):
+        for number in range(5):
+            picture, lung = chest(2 * USUAL + number)
+            other = np.ascontiguousarray(odd.changed(change, [picture], 0)[0])
+            assert len(codes(other, outputs(other, lung)) & known_turns) == 1
 
 
 def test_temperature_takes_back_what_was_multiplied() -> None:

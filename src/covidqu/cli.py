@@ -15,10 +15,11 @@ from covidqu.files import Damaged, set_aside
 from covidqu.ledger import keep_records
 
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
+    "Read": (c.read, c.reader),
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
-    "Look": (c.systems, c.params, c.reader),
+    "Look": (c.systems, c.params),
     "Check": (c.check, c.verify, c.ready, c.claim),
 }
 Parsed = tuple[str, Callable[[], object]]
@@ -51,15 +52,12 @@ def _parser(function: Callable[..., object]) -> Callable[..., object]:
     """What parses a command's words, the function's own options and --params, into its name and a call."""
 
     def parsed(context: typer.Context, params: list[Path] | None = None, **given: Any) -> Parsed:
-        if not needed:
-            return function.__name__, lambda: function(**given)
         files = [*context.obj, *(params or [])]
-        return function.__name__, lambda: function(c.settings(files), **given)
+        return function.__name__, lambda: function(files if first.name == "files" else c.settings(files), **given)
 
     context, files = (inspect.signature(_before).parameters[name] for name in ("context", "params"))
-    own = list(inspect.signature(function).parameters.values())
-    needed = own[:1] and own[0].name == "s"  # settings: some commands need no parameter file
-    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in ((*own[1:], files) if needed else own)]
+    first, *own = inspect.signature(function).parameters.values()  # `files`: it does without settings, or mostly
+    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, files)]
     parsed.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]
     return parsed
 

@@ -280,6 +280,29 @@ def export(
     return step(kind, names[0], s.params, *places, out, float(width) if width else None)
 
 
+def read(
+    files: list[Path],
+    inputs: Annotated[list[Path], Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, patterns")],
+    out: Annotated[Path, Option(help="folder to write: overlays, masks, JSON files, readings.csv")],
+    model: Annotated[str | None, Option(help="bundle to read with: its name or folder; `reference` without it")] = None,
+    run: Annotated[list[str] | None, Option(help="read with this trained run; repeat it for seeds of one run")] = None,
+    weights: Annotated[Path | None, Option(help="read with this file of weights (safetensors) of `--run`")] = None,
+    truth: Annotated[Path | None, Option(help="folder of masks with the same names to score against")] = None,
+    threads: Annotated[int | None, Option(min=1, help="cores to use; all without it")] = None,
+) -> object:
+    """Your own chest X-rays: lungs, infection, shares and warnings; docs/reading.md. Not for diagnosis."""
+    from covidqu.reading.read import read as step
+
+    if model is not None and (run or weights):
+        raise ValueError(f"--model {model}: it is a model already; leave --run and --weights out")
+    if not run and not weights:
+        return step(inputs, out, Path(model or "reference"), threads, truth)
+    from covidqu.steps.bundle import of_runs
+
+    params = settings(files).params
+    return step(inputs, out, of_runs(run or [], weights, params), threads, truth)
+
+
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:
     """Put the measured overview into a Markdown file."""
     from covidqu.report.checks.recompute import chosen
@@ -313,7 +336,9 @@ def params(
 
 
 def reader(
-    out: Out, model: Annotated[str, Option(help="folder of a bundle, or name of one that is here")] = "reference"
+    files: list[Path],
+    out: Out,
+    model: Annotated[str, Option(help="folder of a bundle, or name of one that is here")] = "reference",
 ) -> object:
     """The page that reads one's own X-rays in a browser: static files, offline."""
     from covidqu.page.reader.build import reader as step

@@ -55,12 +55,12 @@ class Limit(Strict):
 
 
 class TrainingData(Strict):
-    """What the run learnt from; `images` of Train."""
+    """What the run learnt from; `images` of Train, None where they were not counted."""
 
     name: str
     licence: str
     citation: str
-    images: int = Field(gt=0)
+    images: int | None = Field(gt=0, default=None)
 
 
 class Tensor(Strict):

@@ -22,8 +22,9 @@ Outputs = Mapping[str, np.ndarray]
 class Signs:
     """Of one picture. What the networks do not give is left out.
 
-    `vectors`: `picture` (256,) its thumbnail, `lungs` (256,) that of the lungs found, `features` (C,) of the first
-    seed. `hash` (32,) uint8, 256 packed bits. `values`: name -> number, see `_of_picture`, `_of_lungs`, `_of_seeds`.
+    `vectors`: `layout` (512,) thumbnails of the picture and of the lungs found in it ((256,) where a run finds none),
+    `features` (C,) of the first seed, root of each, with its sign: their spread then depends less on their size.
+    `hash` (32,) uint8, 256 packed bits. `values`: name -> number, see `_of_picture`, `_of_lungs`, `_of_seeds`.
     """
 
     vectors: dict[str, np.ndarray]
@@ -39,7 +40,7 @@ def signs(picture: np.ndarray, outputs: Sequence[Outputs], size: tuple[int, int]
     """
     if picture.shape != (PX, PX) or picture.dtype != np.uint8:
         raise ValueError(f"picture: {picture.dtype} {picture.shape}; want uint8 ({PX}, {PX})")
-    vectors = {"picture": thumbnail(picture)}
+    vectors = {"layout": thumbnail(picture)}
     values = _of_picture(picture)
     if size is not None:
         values["pixels"] = float(min(size))
@@ -47,13 +48,14 @@ def signs(picture: np.ndarray, outputs: Sequence[Outputs], size: tuple[int, int]
     infections = [_mask(found["infection"]) for found in outputs if "infection" in found]
     if lungs:
         lung = mean_mask([found["lung"] for found in outputs])
-        vectors["lungs"] = block_means(lung.astype(np.float32), BLOCKS).ravel()
+        vectors["layout"] = np.append(vectors["layout"], thumbnail(lung))
         values |= _of_lungs(lung)
         if infections:
             outside = mean_mask([found["infection"] for found in outputs]) & ~lung
             values["outside"] = float(outside.mean())
     if outputs and "features" in outputs[0]:
-        vectors["features"] = np.asarray(outputs[0]["features"], np.float32)
+        features = np.asarray(outputs[0]["features"], np.float32)
+        vectors["features"] = np.sign(features) * np.sqrt(np.abs(features))
     if len(outputs) > 1:
         values |= _of_seeds(lungs, infections, [found["class"] for found in outputs if "class" in found])
     return Signs(vectors, picture_hash(picture), values)
@@ -68,7 +70,7 @@ def block_means(image: np.ndarray, blocks: int) -> np.ndarray:
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:
-    """(256, 256) uint8 -> (256,) float32: 16 x 16 block means, mean-free, unit norm; zeros for a uniform picture.
+    """(P, P) uint8 or bool -> (256,) float32: 16 x 16 block means, mean-free, unit norm; zeros for a uniform picture.
 
     Blind to brightness and contrast.
     """

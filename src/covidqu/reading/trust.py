@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
+from covidqu.config.data import PX
 from covidqu.reading.signs import BLOCKS, Outputs, Signs, signs, two_or_more
 
-DIRECTIONS = 32  # principal directions of a vector; what lies outside of them counts as one more
-LEAST = 1e-3  # spread below which a direction does not count as less, in units of the widest
+SHRUNK = 0.03  # share of the mean variance in each variance: Train has some ten images per value of a vector
 RIDGE = 0.1  # share of the mean variance that is added to each, where turned thumbnails are told apart
 COPY_BITS = 32  # of 256: docs/when_not_to_trust.md has its precision on the copies that the audit knows
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures that are tried
@@ -30,9 +28,14 @@ class Warning(NamedTuple):
     limit: float
 
 
-class Limit(NamedTuple):
-    """What the value of a check is held against, and the share of Val images that lie beyond."""
+Side = Literal["above", "below"]
 
+
+class Limit(NamedTuple):
+    """What the value `of` a check is held against: it warns on this `side`; share of Val images that lie beyond."""
+
+    of: str
+    side: Side
     limit: float
     val_share: float
 
@@ -45,12 +48,12 @@ class Known(NamedTuple):
 
 
 class Held(Protocol):
-    """What `bundle.Bundle` has of it: `metadata.trust` are the limits."""
+    """What `Known` and `bundle.Bundle` both have; limits have the fields of `Limit`."""
 
     @property
     def arrays(self) -> Mapping[str, np.ndarray]: ...
     @property
-    def metadata(self) -> Any: ...
+    def limits(self) -> Mapping[str, Any]: ...
 
 
 class Check(NamedTuple):
@@ -59,7 +62,7 @@ class Check(NamedTuple):
     """
 
     value: str
-    side: Literal["above", "below"]
+    side: Side
     share: float | None
     bound: float | None
     text: str
@@ -67,15 +70,14 @@ class Check(NamedTuple):
 
 RARE, OFTEN = 0.005, 0.02  # shares of Val images beyond a limit: of what is odd, of what is doubtful
 CHECKS = {  # in the order in which they are told
-    "no-chest": Check("foreign", "above", None, 1.5, "this does not look like a frontal chest X-ray"),
+    "no-chest": Check("foreign", "above", None, 1.5, "this does not look like an upright frontal chest X-ray"),
     "inverted": Check("inverted", "above", RARE, 0, "black and white look exchanged; it was read as it is"),
     "upside-down": Check("upside_down", "above", RARE, 0, "it looks upside down; it was read as it is"),
     "turned-left": Check("turned_left", "above", RARE, 0, "turned left by 90°, it seems; it was read as it is"),
     "turned-right": Check("turned_right", "above", RARE, 0, "turned right by 90°, it seems; it was read as it is"),
-    "mirrored": Check("mirrored", "above", RARE, 0, "left and right look exchanged; sides may be wrong"),
+    "mirrored": Check("mirrored", "above", OFTEN, 0, "left and right look exchanged; sides may be wrong"),
     "unlike-features": Check("far_features", "above", RARE, None, "the network sees it unlike its training images"),
-    "unlike-picture": Check("far_picture", "above", RARE, None, "its layout is unlike that of the training images"),
-    "unlike-lungs": Check("far_lungs", "above", RARE, None, "the lungs found have an unusual shape or place"),
+    "unlike-layout": Check("far_layout", "above", RARE, None, "its layout or that of its lungs is unusual"),
     "lungs-small": Check("lung_area", "below", RARE, None, "no lungs were found, or very small ones"),
     "lungs-large": Check("lung_area", "above", RARE, None, "the lungs found are very large"),
     "lungs-one-side": Check("lung_sides", "below", RARE, None, "the lungs found lie almost on one side"),
@@ -91,15 +93,15 @@ CHECKS = {  # in the order in which they are told
     "few-pixels": Check("pixels", "below", None, 256, "it is smaller than the images that the network learnt from"),
     "in-training-set": Check("copy_bits", "below", None, COPY_BITS + 0.5, "it is a training image, or a copy of one"),
 }  # fmt: skip
-FAR = {"features": "unlike-features", "picture": "unlike-picture", "lungs": "unlike-lungs"}
+FAR = {"features": "unlike-features", "layout": "unlike-layout"}
 TURNS = ("inverted", "upside_down", "turned_left", "turned_right", "mirrored")
 
 
 def fit(train: Sequence[Signs], val: Sequence[Signs], names: Sequence[str]) -> Known:
     """What to hold a picture against; `names`: those of the Train images.
 
-    `arrays`: of each vector of Train `{vector}_mean` (d,), `_directions` (d, 32), `_spreads` (33,); `turns` (257, 5);
-    `hashes` (n, 32) uint8; `names` (n,). `limits`: of each check that all Val images have a value for.
+    `arrays`: of each vector of Train `{vector}_mean` (d,) and `{vector}_whitening` (d, d); `turns` (d + 1, 5);
+    `hashes` (n, 32) uint8; `names` (n,). `limits`: of each check that Val has values for.
     ValueError with fewer than 2 images in a part.
     """
     if min(len(train), len(val)) < 2 or len(names) != len(train):
@@ -108,36 +110,40 @@ def fit(train: Sequence[Signs], val: Sequence[Signs], names: Sequence[str]) -> K
         )
     arrays = {"hashes": np.stack([one.hash for one in train]), "names": np.array(names, np.str_)}
     for name in train[0].vectors:
-        arrays |= _principal(name, np.stack([one.vectors[name] for one in train]))
-    arrays["turns"] = _turns(np.stack([one.vectors["picture"] for one in train]))
-    values = [_far(one, arrays) for one in val]
+        arrays |= _whitening(name, np.stack([one.vectors[name] for one in train]))
+    arrays["turns"] = _turns(np.stack([one.vectors["layout"] for one in train]))
+    values = [{"pixels": float(PX)} | _far(one, arrays) for one in val]
     limits: dict[str, Limit] = {}
     for code, check in CHECKS.items():
-        if code == "no-chest":
-            continue
         found = np.array([one[check.value] for one in values if check.value in one])
-        if check.share is None or len(found) == len(val) or (len(found) and check.value.startswith("lung_")):
+        if len(found):
             limits[code] = _limit(check, found)
-    foreign = np.array([_foreign(one, limits) for one in values])
-    return Known(arrays, {"no-chest": _limit(CHECKS["no-chest"], foreign)} | limits)
+    if all(code in limits for code in FAR.values()):
+        limits["no-chest"] = _limit(CHECKS["no-chest"], np.array([_foreign(one, limits) for one in values]))
+    return Known(arrays, limits)
 
 
 def warnings(
     picture: np.ndarray, outputs: Sequence[Outputs], bundle: Held, size: tuple[int, int] | None = None
 ) -> list[Warning]:
     """What speaks against the reading of a picture: see `signs` for the arguments, `CHECKS` for the kinds."""
-    return judged(signs(picture, outputs, size), bundle.arrays, bundle.metadata.trust)
+    return judged(signs(picture, outputs, size), bundle.arrays, bundle.limits)
 
 
 def judged(found: Signs, arrays: Mapping[str, np.ndarray], limits: Mapping[str, Any]) -> list[Warning]:
-    """The warnings of measured signs, in the order of `CHECKS`; `limits` have a `limit` each."""
+    """The warnings of measured signs, in the order of `CHECKS`; `limits` have a `limit` each.
+
+    Of inverted, turned and mirrored only what is plainest: a picture of one kind looks a little like the others.
+    """
     values, out = measured(found, arrays, limits), []
     for code, check in CHECKS.items():
         if code in limits and check.value in values:
             value, limit = values[check.value], float(limits[code].limit)
             if value > limit if check.side == "above" else value < limit:
                 out.append(Warning(code, check.text, value, limit))
-    return out
+    changed = [one for one in out if CHECKS[one.code].value in TURNS]
+    plainest = max(changed, key=lambda one: one.value - one.limit, default=None)
+    return [one for one in out if one not in changed or one is plainest]
 
 
 def measured(found: Signs, arrays: Mapping[str, np.ndarray], limits: Mapping[str, Any]) -> dict[str, float]:
@@ -156,6 +162,8 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
     `logits` (seeds, n, k) and true classes (n,) 0..k-1 of Val. ValueError for no images.
     """
+    from scipy.optimize import minimize_scalar  # a reading does without it
+
     if not len(target) or logits.shape[1] != len(target):
         raise ValueError(f"logits of {logits.shape[1]} images, {len(target)} with a class; want the same, and some")
 
@@ -168,58 +176,59 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Class logits (seeds, n, k) -> probabilities (n, k), the mean over seeds; one logit is that of class 1 of two."""
-    return softmax(two_or_more(logits) / temperature, axis=-1).mean(axis=0)
+    scaled = two_or_more(logits) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).mean(axis=0)
 
 
 def distance(vector: np.ndarray, name: str, arrays: Mapping[str, np.ndarray]) -> float:
-    """How far a vector lies from the training images: root of the mean square, in units of their spread.
-
-    Along each principal direction, and what is left outside of them as one more; near 1 for a training image.
-    """
-    rest = np.asarray(vector, np.float64) - arrays[f"{name}_mean"]
-    along = rest @ arrays[f"{name}_directions"]
-    left = np.sqrt(max(float(rest @ rest - along @ along), 0.0))
-    return float(np.sqrt(np.mean((np.append(along, left) / arrays[f"{name}_spreads"]) ** 2)))
+    """How far a vector lies from the training images: Mahalanobis, root of the mean square; near 1 for one of them."""
+    whitened = (np.asarray(vector, np.float64) - arrays[f"{name}_mean"]) @ arrays[f"{name}_whitening"]
+    return float(np.sqrt(np.mean(whitened**2)))
 
 
-def _principal(name: str, vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean, principal directions and spreads along them and outside of them."""
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    rest = vectors - mean
-    variances, directions = np.linalg.eigh(rest.T @ rest / len(rest))
-    kept = directions[:, ::-1][:, :DIRECTIONS]
-    outside = max(float(variances.sum() - variances[::-1][:DIRECTIONS].sum()), 0.0)
-    spreads = np.sqrt(np.append(np.maximum(variances[::-1][:DIRECTIONS], 0), outside))
-    found = {"mean": mean, "directions": kept, "spreads": np.maximum(spreads, max(LEAST * spreads[0], 1e-6))}
+def _whitening(name: str, vectors: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of (n, d) vectors and the lower triangular (d, d) that makes their shrunken covariance the unit matrix."""
+    covariance = np.cov(vectors.T.astype(np.float64))
+    mean_variance = max(np.trace(covariance) / len(covariance), 1e-12)
+    shrunken = (1 - SHRUNK) * covariance + SHRUNK * mean_variance * np.eye(len(covariance))
+    whitening = np.linalg.cholesky(np.linalg.inv(shrunken))
+    found = {"mean": vectors.mean(axis=0, dtype=np.float64), "whitening": whitening}
     return {f"{name}_{key}": values.astype(np.float32) for key, values in found.items()}
 
 
-def turned(thumbnails: np.ndarray) -> dict[str, np.ndarray]:
-    """(n, 256) thumbnails -> for each of `TURNS` the thumbnails of the pictures changed in that way."""
-    squares = thumbnails.reshape(-1, BLOCKS, BLOCKS)
-    changed = {
-        "inverted": -squares,
-        "upside_down": squares[:, ::-1, ::-1],
-        "turned_left": np.rot90(squares, 1, (1, 2)),
-        "turned_right": np.rot90(squares, -1, (1, 2)),
-        "mirrored": squares[:, :, ::-1],
-    }
-    return {name: changed[name].reshape(thumbnails.shape) for name in TURNS}
+def turned(layouts: np.ndarray) -> dict[str, np.ndarray]:
+    """(n, 256 or 512) layouts -> for each of `TURNS` those of the pictures changed in that way.
 
-
-def _turns(thumbnails: np.ndarray) -> np.ndarray:
-    """(257, 5): weights and offset of a linear discriminant (Fisher) between images as they are and changed.
-
-    A value above 0 is nearer to the changed ones.
+    Of the picture alone (n, 256) where the lungs would be found elsewhere; a mirror image has the mirrored lungs.
     """
-    mean, columns = thumbnails.mean(axis=0), []
-    spread = np.cov(thumbnails.T)
-    for other in turned(thumbnails).values():
-        shared = (spread + np.cov(other.T)) / 2
-        shared[np.diag_indices_from(shared)] += RIDGE * np.trace(shared) / len(shared)
-        weights = np.linalg.solve(shared, other.mean(axis=0) - mean)
-        columns.append(np.append(weights, -weights @ (other.mean(axis=0) + mean) / 2))
-    return np.stack(columns, axis=1).astype(np.float32)
+    squares = layouts.reshape(len(layouts), -1, BLOCKS, BLOCKS)
+    picture = squares[:, :1]
+    changed = {
+        "inverted": -picture,
+        "upside_down": picture[..., ::-1, ::-1],
+        "turned_left": np.rot90(picture, 1, (2, 3)),
+        "turned_right": np.rot90(picture, -1, (2, 3)),
+        "mirrored": squares[..., ::-1],
+    }
+    return {name: changed[name].reshape(len(layouts), -1) for name in TURNS}
+
+
+def _turns(layouts: np.ndarray) -> np.ndarray:
+    """(d + 1, 5): weights and offsets of linear discriminants (Fisher) between images as they are and changed.
+
+    A value above 0 is nearer to the changed ones. Those of the picture alone have one spread and can be compared.
+    """
+    changed, found = turned(layouts), np.zeros((layouts.shape[1] + 1, len(TURNS)))
+    for names in (TURNS[:-1], TURNS[-1:]):
+        same = layouts[:, : changed[names[0]].shape[1]]
+        spread = np.mean([np.cov(one.T) for one in (same, *(changed[name] for name in names))], axis=0)
+        spread[np.diag_indices_from(spread)] += max(RIDGE * np.trace(spread) / len(spread), 1e-12)
+        for name in names:
+            here, there, column = same.mean(axis=0), changed[name].mean(axis=0), TURNS.index(name)
+            weights = np.linalg.solve(spread, there - here)
+            found[: len(weights), column], found[-1, column] = weights, -weights @ (there + here) / 2
+    return found.astype(np.float32)
 
 
 def _far(found: Signs, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -227,13 +236,13 @@ def _far(found: Signs, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
     for name, vector in found.vectors.items():
         if f"{name}_mean" in arrays:
             values[f"far_{name}"] = distance(vector, name, arrays)
-    turns = np.append(found.vectors["picture"], 1) @ arrays["turns"]
+    turns = np.append(found.vectors["layout"], 1) @ arrays["turns"]
     values |= {name: float(value) for name, value in zip(TURNS, turns, strict=True)}
     return values | {"copy_bits": float(_bits(found.hash, arrays["hashes"]).min())}
 
 
 def _foreign(values: Mapping[str, float], limits: Mapping[str, Any]) -> int:
-    """How many of the three kinds of unlikeness lie beyond their limits."""
+    """How many of the two kinds of unlikeness lie beyond their limits."""
     return sum(values[f"far_{name}"] > limits[code].limit for name, code in FAR.items() if code in limits)
 
 
@@ -250,4 +259,4 @@ def _limit(check: Check, values: np.ndarray) -> Limit:
         limit = max(found) if above else min(found)
     assert limit is not None, "a check without a share has a bound"
     beyond = values > limit if above else values < limit
-    return Limit(float(limit), float(beyond.mean()) if len(beyond) else 0.0)
+    return Limit(check.value, check.side, float(limit), float(beyond.mean()) if len(beyond) else 0.0)

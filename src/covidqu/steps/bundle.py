@@ -4,47 +4,29 @@ Enters: settings, trained weights, the run's card and metrics, for a bundle the 
 .onnx file, or a folder as `reading.bundle` describes it.
 """
 
+import hashlib
 import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from huggingface_hub import ModelCardData
 
 from covidqu.config.params import Params
 from covidqu.config.training import Run
-from covidqu.data.examples import IMAGENET_MEAN, IMAGENET_STD, Statistics, split_rows, trained_on
-from covidqu.data.index import open_packed
-from covidqu.evaluate.scores import METRICS
+from covidqu.data.examples import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from covidqu.files import remove, replacing, sha256
-from covidqu.reading.bundle import METADATA, NOTICE, README, Metadata, open_bundle, write_metadata
-from covidqu.standards.rendering import card_text
+from covidqu.reading.bundle import METADATA, README, open_bundle, write_metadata
+from covidqu.standards.bundle_card import UNTESTED, card, described, scores
+from covidqu.steps.familiar import familiar
 from covidqu.steps.graph import Stored, Trained, exported
 from covidqu.stored import read_json
 from covidqu.systems.weights import read_weights
 
 ARRAYS = "reference.npz"
-INTENDED = (
-    "To study methods: what a network marks on a frontal chest X-ray of an adult, how far seeds agree, and how far it "
-    "is from other readings. Not for diagnosis, not for triage, not for any decision about a patient."
-)
-LIMITS = [
-    "Learnt from one public data set: other projections, devices, children and other diseases are not in it.",
-    "COVID-19, Non-COVID and Normal images come from different collections: a class can be that of the collection.",
-    "Masks were drawn with the help of networks, one annotation per image; two annotations of one radiograph agree at "
-    "a Dice of about 0.90.",
-    "There are no patient identifiers: one patient may be in Train and in Test. No external test, no reader study.",
-]
-SCORES = {  # measure -> where metrics.json has it
-    "infection Dice, COVID-19 images": ("infection", "img_covid_dice"),
-    "share of Normal images with more than 1 % marked": ("infection", "fp_normal_over_1_percent"),
-    "share of other pneumonia images with more than 1 % marked": ("infection", "fp_pneumonia_over_1_percent"),
-    "lung Dice": ("lung", "img_covid_dice"),
-    "accuracy of the classes": ("class", "accuracy"),
-}
+DECIDES = ("model", "roi", "image_px", "filters", "normalise", "classes")  # settings that weights hold for alone
+One = tuple[Trained, Trained | None]  # a training, and the one whose lungs it sees through
 
 
 def model(name: str, params: Params, results: Path, out: Path, stored: Stored = "float32") -> None:
@@ -63,12 +45,32 @@ def bundle(names: list[str], params: Params, data: Path, results: Path, out: Pat
     check_names(names, params)
     if out.exists() and not (out / METADATA).is_file():
         raise ValueError(f"{out}: is there and is no bundle; name another folder")
-    with replacing(out, recorded=False) as part:
-        part.mkdir(parents=True)
-        write(names, params, data, results, part, stored)
-        open_bundle(part)
-        remove(out)
-    print(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}", file=sys.stderr)
+    found = scores(names, params.run(names[0]), results)
+    write([with_lungs(name, params, results) for name in names], params, data, found, out, stored)
+
+
+def of_runs(names: list[str], weights: Path | None, params: Params) -> Path:
+    """The folder of a bundle of trained runs, made in the results unless it is there; in float32.
+
+    `weights`: a file of weights in place of those in the results, of the run that is named, or that it names itself.
+    Where the packed data are not at hand, it is made without limits and temperature, and says so.
+    """
+    data, results = Path(params.paths.data), Path(params.paths.results)
+    if weights is not None:
+        members = [of_file(weights, names, params, results)]
+    else:
+        check_names(names, params)
+        members = [with_lungs(name, params, results) for name in names]
+    at_hand = (data / "packed").is_dir() and (data / "split.parquet").is_file()
+    if not at_hand:
+        print(f"{data}: no packed data, so no limits for warnings and no calibrated classes", file=sys.stderr)
+    made_of = [version("covidqu"), at_hand, *(sha256(one.weights) for pair in members for one in pair if one)]
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+    out = results / "bundles" / f"{params.base(members[0][0].name)}-{key}"
+    if not (out / METADATA).is_file():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(members, params, data if at_hand else None, {}, out, "float32")
+    return out
 
 
 def check_names(names: list[str], params: Params) -> None:
@@ -81,75 +83,88 @@ def check_names(names: list[str], params: Params) -> None:
         raise ValueError(f"{', '.join(names) or 'no run'}: a bundle holds different seeds of one run, as {valid}")
 
 
-def write(names: list[str], params: Params, data: Path, results: Path, out: Path, stored: Stored) -> Metadata:
-    """All files of a bundle into an empty folder."""
-    run, base, members = params.run(names[0]), params.base(names[0]), []
-    packed = open_packed(data / "packed")
-    for name in names:
-        graph, lungs = with_lungs(name, params, results)
-        made, file = exported(graph, lungs, stored), f"{name}.onnx"
-        onnx.save(made, out / file)
-        about = {"file": file, "sha256": sha256(out / file), "seed": params.run(name).seed}
-        members.append(about | {"weights_sha256": sha256(graph.weights), "data_hash": learnt_from(graph)})
-    outputs = json.loads(next(p.value for p in made.metadata_props if p.key == "outputs"))
-    phantom = params.download.source == "phantom"
-    parts = split_rows(packed, data / "split.parquet", run.subset, run.split)
-    facts: dict[str, Any] = {
-        "name": base,
-        "version": version("covidqu"),
-        "covidqu_version": version("covidqu"),
-        "task": f"{', '.join(outputs[:-1])} of a frontal chest X-ray",
-        "description": f"Run `{base}` of system `{run.model.system}`, trained with {len(names)} different seeds.",
-        "authors": "The covidqu maintainers",
-        "copyright": "MIT (code)" + ("" if phantom else "; learnt from data under CC BY-SA 4.0"),
-        "intended_use": INTENDED,
-        "limits": (["Learnt from synthetic phantoms: its outputs mean nothing."] if phantom else []) + LIMITS,
-        "run": base,
-        "system": run.model.system,
-        "image_px": run.image_px,
-        "output_px": run.evaluate_px,
-        "filters": [step.model_dump() for step in run.filters],
-        "roi": run.roi,
-        "normalise": run.normalise,
-        "flip_test": run.flip_test,
-        "weights": stored,
-        "outputs": outputs,
-        "classes": run.class_map,
-        "temperature": 1.0,
-        "members": members,
-        "trust": {},
-        "training_data": training_data(phantom, len(trained_on(packed, parts["Train"], run))),
-        "scores": scores(names, run, results),
-        "network_data_format": formats(made, run),
-    }
-    np.savez(out / ARRAYS, **{})
-    facts["arrays"] = {"file": ARRAYS, "sha256": sha256(out / ARRAYS)}
-    found = write_metadata(out, facts)
-    (out / README).write_text(card(found), encoding="utf-8")
-    return found
+def write(
+    members: list[One], params: Params, data: Path | None, scored: dict[str, list[float]], out: Path, stored: Stored
+) -> None:
+    """All files of a bundle, in the place of one that is there; without `data` no limits for warnings."""
+    run, base = members[0][0].run, params.base(members[0][0].name)
+    with replacing(out, recorded=False) as part:
+        part.mkdir()
+        files = []
+        for one, lungs in members:
+            made, file = exported(one, lungs, stored), part / f"{one.name}.onnx"
+            onnx.save(made, file)
+            known = {"file": file.name, "sha256": sha256(file), "seed": one.run.seed}
+            files.append(known | {"weights_sha256": sha256(one.weights), "data_hash": learnt_from(one)})
+        facts = described(base, run, params, len(members), channels(made))
+        facts |= {"weights": stored, "members": files, "scores": scored, "temperature": 1.0, "trust": {}}
+        arrays: dict[str, np.ndarray] = {}
+        if data is None:
+            facts["limits"] = [UNTESTED, *facts["limits"]]
+        else:
+            found = familiar(run, data, [part / one["file"] for one in files])
+            arrays, facts["temperature"] = found.known.arrays, found.temperature
+            facts["trust"] = {code: limit._asdict() for code, limit in found.known.limits.items()}
+            facts["training_data"] = facts["training_data"] | {"images": found.images}
+        np.savez_compressed(part / ARRAYS, **arrays)
+        facts["arrays"] = {"file": ARRAYS, "sha256": sha256(part / ARRAYS)}
+        (part / README).write_text(card(write_metadata(part, facts)), encoding="utf-8")
+        open_bundle(part)
+        remove(out)
+    print(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}", file=sys.stderr)
 
 
-def with_lungs(name: str, params: Params, results: Path) -> tuple[Trained, Trained | None]:
+def channels(graph: onnx.ModelProto) -> dict[str, int]:
+    """Output -> its second axis where it is a vector, 1 of a mask."""
+    shapes = {output.name: output.type.tensor_type.shape.dim for output in graph.graph.output}
+    return {name: shape[1].dim_value if len(shape) == 2 else 1 for name, shape in shapes.items()}
+
+
+def with_lungs(name: str, params: Params, results: Path) -> One:
     """A training, and the one whose lungs it sees through."""
     run = params.run(name)
-    return trained(name, run, results), trained(run.roi, params.run(run.roi), results) if (
-        run.roi in params.roi.predicted
-    ) else None
+    return trained(name, run, results), lungs_of(run, params, results)
+
+
+def lungs_of(run: Run, params: Params, results: Path) -> Trained | None:
+    return trained(run.roi, params.run(run.roi), results) if run.roi in params.roi.predicted else None
+
+
+def of_file(weights: Path, names: list[str], params: Params, results: Path) -> One:
+    """A training by its file of weights, of the one run that is named, or that the file names with its settings."""
+    if len(names) > 1:
+        raise ValueError(f"{weights}: is of one run, {len(names)} are named; name one")
+    about = read_weights(weights)[1]
+    if names:
+        run = params.run(names[0])
+        fit(weights, run)
+    elif "run" not in about or "config" not in about:
+        raise ValueError(f"{weights}: does not say what run it is of; name it with --run")
+    else:
+        run = Run.model_validate(about["config"])
+    name = names[0] if names else about["run"]
+    place = weights.parent.parent  # where `train` puts them: results/weights
+    return Trained(name, run, weights, statistics(name, run, place)), lungs_of(run, params, results)
 
 
 def trained(name: str, run: Run, results: Path) -> Trained:
-    """A run's weights, of these settings, and its intensities; ValueError for others, OSError for none."""
+    """A run's weights, of these settings, and its intensities; ValueError for others, and for none."""
     weights = results / "weights" / f"{name}.safetensors"
     if not weights.is_file():
         raise ValueError(f"{weights}: no such file; train the run '{name}' first, or name its folder with --results")
+    fit(weights, run)
+    return Trained(name, run, weights, statistics(name, run, results))
+
+
+def fit(weights: Path, run: Run) -> None:
+    """ValueError for weights that were trained with settings of another network."""
     was, now = read_weights(weights)[1].get("config", {}), run.model_dump(mode="json")
-    for key in ("model", "roi", "image_px", "filters", "normalise", "classes"):
+    for key in DECIDES:
         if key in was and was[key] != now[key]:
             raise ValueError(
                 f"{weights}: trained with {key} {was[key]}, the settings say {now[key]}; give the parameter files that "
                 "it was trained with (--params)"
             )
-    return Trained(name, run, weights, statistics(name, run, results))
 
 
 def statistics(name: str, run: Run, results: Path) -> Statistics | None:
@@ -164,78 +179,5 @@ def statistics(name: str, run: Run, results: Path) -> Statistics | None:
 
 
 def learnt_from(one: Trained) -> str:
-    """Hash of the data that the weights were learnt from."""
-    return read_weights(one.weights)[1]["data_hash"]
-
-
-def scores(names: list[str], run: Run, results: Path) -> dict[str, list[float]]:
-    """Measure -> value on Test of each training; ValueError where one was not scored."""
-    metrics = []
-    for name in names:
-        path = results / "runs" / name / METRICS
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; `predict` and `score` the run '{name}' first")
-        metrics.append(read_json(path, f"score the run '{name}' again"))
-    return {
-        measure: [found[task][key] for found in metrics]
-        for measure, (task, key) in SCORES.items()
-        if task in run.tasks and all(key in found.get(task, {}) for found in metrics)
-    }
-
-
-def training_data(phantom: bool, images: int) -> dict[str, Any]:
-    """What a bundle says of the data."""
-    if phantom:
-        return {"name": "synthetic phantoms", "licence": "MIT", "citation": "covidqu", "images": images}
-    return {
-        "name": "COVID-QU-Ex",
-        "licence": "CC BY-SA 4.0",
-        "citation": "Tahir et al. (2021), doi 10.1016/j.compbiomed.2021.105002",
-        "images": images,
-    }
-
-
-def formats(graph: onnx.ModelProto, run: Run) -> dict[str, Any]:
-    """Inputs and outputs in the words of MONAI."""
-    px, out = run.image_px, run.evaluate_px
-    image = {"type": "image", "format": "grayscale", "modality": "CR", "num_channels": 1, "spatial_shape": [px, px]}
-    image |= {"dtype": "uint8", "value_range": [0, 255], "channel_def": {"0": "image"}}
-    found: dict[str, Any] = {}
-    for output in graph.graph.output:
-        sides = [dimension.dim_value for dimension in output.type.tensor_type.shape.dim[1:]]
-        one = {"dtype": "float32", "value_range": [], "num_channels": 1, "spatial_shape": [out, out]}
-        match output.name:
-            case "class":
-                one |= {"type": "probabilities", "format": "logits", "num_channels": sides[0], "spatial_shape": []}
-                one |= {"channel_def": places(run, sides[0])}
-            case "features":
-                one |= {"type": "features", "format": "vector", "num_channels": sides[0], "spatial_shape": []}
-                one |= {"channel_def": {}}
-            case name:
-                one |= {"type": "probabilities", "format": "segmentation logits", "channel_def": {"0": name}}
-        found[output.name] = one
-    return {"inputs": {"image": image}, "outputs": found}
-
-
-def places(run: Run, logits: int) -> dict[str, str]:
-    """Place among the logits -> the labels that it stands for; a single logit is for the class of number 1."""
-    found: dict[str, str] = {}
-    for label, number in run.class_map.items():
-        if logits > 1 or number == 1:
-            key = str(number if logits > 1 else 0)
-            found[key] = f"{found[key]} or {label}" if key in found else label
-    return found
-
-
-def card(metadata: Metadata) -> str:
-    """The model card, as the hub reads it."""
-    header = ModelCardData(
-        language="en",
-        license="other",
-        license_name="mit-code-cc-by-sa-4.0-data",
-        library_name="onnx",
-        pipeline_tag="image-segmentation",
-        tags=["chest-x-ray", "covid-19", "not-for-diagnosis", metadata.system.replace("_", "-")],
-        model_name=metadata.name,
-    )
-    return card_text(header, "bundle.md", m=metadata, notice=NOTICE)
+    """Hash of the data that the weights were learnt from; zeros where they do not say."""
+    return read_weights(one.weights)[1].get("data_hash", "0" * 64)
