@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows th
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.crate, c.page, c.export, c.readme),
     "Look": (c.systems, c.params),
-    "Check": (c.check, c.verify, c.ready, c.claim),
+    "Check": (c.check, c.verify, c.ready, c.claim, c.trust),
 }
 Parsed = tuple[str, Callable[[], object]]
 Files = Annotated[

@@ -379,6 +379,21 @@ def ready(s: Settings, names: Names = None) -> object:
     return step(s.params, names or [])
 
 
+def trust(
+    s: Settings,
+    out: Out,
+    bundle: Annotated[
+        str, Option(help="folder of a bundle, or the name of one that comes with the package")
+    ] = "reference",
+    data: SomeData = None,
+    page: Annotated[Path | None, Option(help="Markdown file to write the tables into")] = None,
+) -> object:
+    """How often each warning of a bundle is given; docs/when_not_to_trust.md."""
+    from covidqu.reading.detection import detection as step
+
+    return step(bundle, Path(data or s.params.paths.data), out, page)
+
+
 def claim(s: Settings, out: Out) -> object:
     """The CLAIM checklist for this repository."""
     from covidqu.standards.checklist import claim as step

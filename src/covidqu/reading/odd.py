@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from covidqu.config.data import PX
+from covidqu.config.data import PX, Phantom
+from covidqu.ingest.sources import phantom
 
 Draw = Callable[[np.random.Generator], np.ndarray]
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -42,6 +45,19 @@ def photographs(seed: int) -> np.ndarray:
     names = PHOTOGRAPHS[half:] if seed % 2 else PHOTOGRAPHS[:half]
     parts = [_part(_random(name, seed, number), stored(name)) for name in names for number in range(2)]
     return np.stack(parts)
+
+
+def phantoms(count: int, seed: int) -> np.ndarray:
+    """(count, 256, 256) uint8 of the synthetic data set of this project, which draws frontal chests."""
+    each = -(-count // 3)
+    few = {"Train": (1, 1, 1), "Val": (1, 1, 1), "Test": (1, 1, 1)}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "phantom.zip"
+        phantom.write(path, Phantom(seed=seed, lung=few, infection=few | {"Test": (each, each, each)}))
+        with ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if "/infection" in name.lower() and "/Test/" in name]
+            names = [name for name in names if "/images/" in name][:count]
+            return np.stack([np.asarray(Image.open(archive.open(name))) for name in names])
 
 
 def stored(name: str) -> np.ndarray:
