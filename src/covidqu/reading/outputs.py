@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from covidqu.files import replacing
+from covidqu.files import replacing, staged
 from covidqu.reading.bundle import NOTICE
 from covidqu.reading.reading import MASKS, SIDES, Reading
 
@@ -26,7 +27,7 @@ JSON = "json"
 COLOURS = {"lung": (86, 180, 233), "infection": (240, 228, 66)}  # Okabe and Ito 2008, as in the figures of the report
 LEAST_OVERLAY = 640  # pixels of the shorter side of a picture, below which it is shown several times larger
 BEHIND, TEXT, ALERT = (16, 16, 16), (235, 235, 235), (255, 176, 120)
-HALO = 0.55  # of black, under the words on the picture
+HALO = 0.75  # of black, under the words on the picture
 Row = dict[str, Any]
 
 
@@ -51,31 +52,37 @@ def write(out: Path, name: str, found: Reading) -> dict[str, Any]:
         except (ValueError, AttributeError, KeyError, TypeError) as error:  # a header without what a SEG needs
             record["input"]["notes"].append(f"no DICOM segmentation: {' '.join(str(error).split())}")
         else:
-            with replacing_in(place(out, "segmentation", name)) as part:
+            with whole(place(out, "segmentation", name)) as part:
                 dataset.save_as(part, enforce_file_format=True)
             files.append("segmentation")
     record["input"] = {"name": text(name), **record["input"]}
-    record["files"] = [text(place(Path(), kind, name).as_posix()) for kind in files]
-    with replacing_in(place(out, "json", name)) as part:
+    record["files"] = {kind: place(out, kind, name).stat().st_size for kind in files}
+    with whole(place(out, "json", name)) as part:
         part.write_text(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return record
 
 
-def replacing_in(path: Path) -> Any:
-    """`files.replacing` in a folder that is made if need be; what a reading writes is not of the pipeline's ledger."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path that gets the name `path` in the end. It is not waited for until the bytes are on the disk.
+
+    Five times per picture that would take longer than the reading; `kept` compares sizes instead.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return replacing(path, recorded=False)
+    with staged(path) as part:
+        yield part
+        os.replace(part, path)
 
 
 def kept(out: Path, name: str, sha256: str, model_sha256: str, version: str) -> dict[str, Any] | None:
-    """What an earlier call has written for the same bytes, bundle and version, all files still there; else None."""
+    """What an earlier call has written for the same bytes, model and version, if all its files are whole; else None."""
     try:
         record = json.loads(place(out, "json", name).read_text(encoding="utf-8"))
         same = (record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"])
-        whole = same == (sha256, model_sha256, version) and all((out / file).is_file() for file in record["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        sizes = {kind: place(out, kind, name).stat().st_size for kind in record["files"]}
+        return record if same == (sha256, model_sha256, version) and sizes == record["files"] else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record if whole else None
 
 
 def discard(out: Path, name: str) -> None:
@@ -94,7 +101,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     """(H, W) or (H, W, 3) uint8, with a word on its use."""
     about = PngInfo()
     about.add_text("Comment", NOTICE)
-    with replacing_in(path) as part:
+    with whole(path) as part:
         Image.fromarray(pixels).save(part, "PNG", pnginfo=about, compress_level=3)
 
 
@@ -108,7 +115,7 @@ def overlay(found: Reading, name: str) -> np.ndarray:
     """
     height, width = found.picture.size
     times = max(1, -(-LEAST_OVERLAY // min(height, width)))
-    grey = cv2.resize(found.picture.pixels, (width * times, height * times), interpolation=cv2.INTER_NEAREST)
+    grey = cv2.resize(found.picture.pixels, (width * times, height * times), interpolation=cv2.INTER_CUBIC)
     drawn = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
     thick = max(1, round(min(drawn.shape[:2]) / 400))
     for task in MASKS:
@@ -150,12 +157,14 @@ def lines(found: Reading, name: str) -> list[tuple[str, tuple[int, int, int]]]:
     said = [(text(name), TEXT)]
     if found.shares:
         both, left, right = (percent(found.shares[side]) for side in SIDES)
-        said.append((f"Infected share of the lungs: {both}  (image left {left}, image right {right})", TEXT))
+        said.append((f"Infected share of the lungs: {both}", TEXT))
+        said.append((f"image left (the patient's right, as a rule) {left}, image right {right}", TEXT))
     spread = [share for share in found.seeds["infected_share_of_lung"] if share is not None]
     if len(spread) > 1:
-        said.append((f"{len(spread)} networks: {percent(min(spread))} to {percent(max(spread))}", TEXT))
+        said.append((f"{len(spread)} trainings find {percent(min(spread))} to {percent(max(spread))}", TEXT))
     if found.probabilities:
-        said.append((", ".join(f"{label} {percent(p)}" for label, p in found.probabilities.items()), TEXT))
+        classes = ", ".join(f"{label} {percent(p)}" for label, p in found.probabilities.items())
+        said.append((f"Class: {classes}", TEXT))
     return said + [(f"Warning: {warning.text}", ALERT) for warning in found.warnings]
 
 
@@ -238,7 +247,7 @@ def write_table(out: Path, rows: list[Row]) -> None:
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: rounded(value) for key, value in one.items()} for one in rows)
-    with replacing_in(out / TABLE) as part:
+    with replacing(out / TABLE, recorded=False) as part:
         part.write_text(stream.getvalue(), encoding="utf-8", newline="")
 
 

@@ -12,7 +12,7 @@ from covidqu.reading.reading import Reading, versions
 
 SEGMENTS = {  # label, category and type of each mask
     "lung": ("Lungs", codes.SCT.AnatomicalStructure, codes.SCT.Lung),
-    "infection": ("Infection", codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Consolidation),
+    "infection": ("Infection", codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Lesion),
 }
 
 
