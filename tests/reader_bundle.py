@@ -102,7 +102,12 @@ def described(folder: Path, limits: dict[str, dict[str, float]], **otherwise: An
     """`metadata.json` of the files in `folder`; `otherwise`: keys that it shall have otherwise."""
     hashed = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     member = {"weights_sha256": "0" * 64, "data_hash": "0" * 64}
-    size = {"num_channels": 1, "spatial_shape": [PX, PX], "value_range": [0, 255], "channel_def": {"0": "grey"}}
+    size: dict[str, Any] = {
+        "num_channels": 1,
+        "spatial_shape": [PX, PX],
+        "value_range": [0, 255],
+        "channel_def": {"0": "grey"},
+    }
     image = {"type": "image", "format": "grayscale", "dtype": "uint8", **size}
     metadata = {
         "name": "phantoms", "version": "1", "covidqu_version": "0.1.0", "task": "lungs, infection and class",

@@ -13,11 +13,10 @@ import jinja2
 import numpy as np
 
 from covidqu.page.folder import replacing_folder
-from covidqu.page.reader import engine
+from covidqu.page.reader import MARK, engine
 from covidqu.reading.bundle import NOTICE, Bundle, open_bundle
 from covidqu.reading.trust import CHECKS
 
-MARK = Path("reader.css")  # only a folder that has it is replaced
 PAGE = ("app.js", "window.js", "reader.css")  # as they are
 POLICY = (  # nothing is sent or loaded but the page's own scripts and styles; forms and links to elsewhere lead nowhere
     "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src blob:; style-src 'self'; "

@@ -207,7 +207,7 @@ function facts(reading) { // what there is of it: a run may lack lungs, infectio
   const shares = reading.infected_share_of_lung;
   if ("both" in shares) {
     const box = ([name, more, side]) => make("div", {}, make("dt", {}, name, make("small", {}, more)), make("dd", {}, percent(shares[side])));
-    const named = [["Lungs infected", "share of both", "both"], ["Image left", "patient's right", "image_left"], ["Image right", "patient's left", "image_right"]];
+    const named = [["Lungs infected", "share of both", "both"], ["Image left", "usually the patient's right", "image_left"], ["Image right", "usually their left", "image_right"]];
     parts.push(make("dl", { class: "shares" }, ...named.map(box)));
   }
   const chances = Object.entries(reading.probabilities).flatMap(([label, p]) => [

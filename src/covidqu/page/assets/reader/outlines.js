@@ -22,8 +22,10 @@ function rings(logits, side) {
   };
   for (let y = 0; y < wide - 1; y++) {
     for (let x = 0; x < wide - 1; x++) {
-      const [a, b, c, d] = [y * wide + x, y * wide + x + 1, (y + 1) * wide + x + 1, (y + 1) * wide + x];
+      const a = y * wide + x;
+      const [b, c, d] = [a + 1, a + wide + 1, a + wide];
       const kind = (field[a] > 0) + 2 * (field[b] > 0) + 4 * (field[c] > 0) + 8 * (field[d] > 0);
+      if (kind === 0 || kind === 15) continue;
       const [top, right, bottom, left] = [[a, b], [b, c], [d, c], [a, d]];
       const joined = field[a] + field[b] + field[c] + field[d] > 0; // of two opposite corners
       switch (kind) {

@@ -13,11 +13,11 @@ function combined(all) {
 
 /* (H, W) 1 where logits are above 0 at the picture's size, nothing outside of `box`. */
 function masked(logits, side, { width, height, box: [top, left, bottom, right] }) {
-  const out = new Uint8Array(width * height);
   const wide = right - left;
-  enlarged(logits, side, wide, bottom - top, (value, x, y) => {
-    if (value > 0) out[(top + y) * width + left + x] = 1;
-  });
+  const inside = above(logits, side, wide, bottom - top);
+  if (inside.length === width * height) return inside;
+  const out = new Uint8Array(width * height);
+  for (let y = top; y < bottom; y++) out.set(inside.subarray((y - top) * wide, (y - top + 1) * wide), y * width + left);
   return out;
 }
 
@@ -33,7 +33,9 @@ function counted(masks, width) {
   };
   const pixels = Object.fromEntries(Object.entries(masks).map(([task, mask]) => [task, bySide(mask)]));
   if (!masks.lung || !masks.infection) return [pixels, {}];
-  pixels.infection_in_lung = bySide(masks.lung.map((one, k) => one & masks.infection[k]));
+  const inside = new Uint8Array(masks.lung.length);
+  for (let k = 0; k < inside.length; k++) inside[k] = masks.lung[k] & masks.infection[k];
+  pixels.infection_in_lung = bySide(inside);
   const share = (side) => (pixels.lung[side] ? pixels.infection_in_lung[side] / pixels.lung[side] : null);
   return [pixels, Object.fromEntries(SIDES.map((side) => [side, share(side)]))];
 }

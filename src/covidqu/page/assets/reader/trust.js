@@ -13,7 +13,9 @@ const positive = (logits) => logits.map((value) => (value > 0 ? 1 : 0)); // of a
 
 /* (P, P) logits of each seed -> their mean. */
 function meanOf(logits) {
-  return logits[0].map((_, k) => sum(logits.map((one) => one[k])) / logits.length);
+  const total = new Float64Array(logits[0].length);
+  for (const one of logits) for (let k = 0; k < total.length; k++) total[k] += one[k];
+  return Float32Array.from(total, (value) => value / logits.length);
 }
 
 /* Mean of (P, P) values in blocks x blocks squares. */
@@ -116,8 +118,14 @@ function ofLungs(lung) {
 
 function ofSeeds(lungs, infections, classes) {
   const areas = (masks) => { // pixels of any seed, and of all
-    const counts = masks[0].map((_, k) => sum(masks.map((mask) => mask[k])));
-    return [sum(counts.map((count) => (count ? 1 : 0))), sum(counts.map((count) => (count === masks.length ? 1 : 0)))];
+    let [any, every] = [0, 0];
+    for (let k = 0; k < masks[0].length; k++) {
+      let count = 0;
+      for (const mask of masks) count += mask[k];
+      any += count > 0;
+      every += count === masks.length;
+    }
+    return [any, every];
   };
   const values = {};
   let anyLung = 0;
