@@ -19,6 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import Open, scrolls_sideways
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from pydicom.encaps import encapsulate
 from radiographs import chest, dicom, enlarged, png, saved, written
 from skimage.draw import polygon2mask
 from test_page import AXE
@@ -204,7 +205,9 @@ def hostile() -> dict[str, tuple[bytes, str]]:
     stream = BytesIO()
     compressed = dicom(image)
     compressed.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
-    compressed.save_as(stream, enforce_file_format=False)
+    compressed.PixelData = encapsulate([photo])
+    compressed["PixelData"].VR = "OB"
+    compressed.save_as(stream, enforce_file_format=True)
     whole = BytesIO()
     dicom(image).save_as(whole, enforce_file_format=True)
     broken = bytearray(good)
