@@ -32,6 +32,7 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv run python tests/one_node.py": "test_slurm::test_a_training_survives_its_cluster",
     "sudo apt-get install": ".ci/run",
     "uv run covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
+    "uv run covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
     "uv run tensorboard": "test_train::test_a_training_can_be_watched",
     "uv run covidqu check": CHECKED,
     "uv run covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",

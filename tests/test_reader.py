@@ -321,6 +321,7 @@ def test_it_works_from_any_host(served: str, chromium: Browser, files: dict[str,
 def test_keys_layers_window_and_zoom(html: Path, opened: Open, files: dict[str, Path]) -> None:
     page = given(opened(html), files["tall.png"], files["photo.jpg"])
     line = page.locator("#lines path.infection")
+    page.locator("#files").focus()  # as after a dialog
     page.keyboard.press("2")
     expect(line).to_be_hidden()
     page.locator("label.infection").click()

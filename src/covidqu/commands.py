@@ -339,7 +339,7 @@ def reader(
     out: Out,
     model: Annotated[str, Option(help="folder of a bundle, or name of one that is here")] = "reference",
 ) -> object:
-    """The page that reads one's own X-rays in a browser: static files, offline."""
+    """A page that reads one's own chest X-rays in a browser, offline; docs/reader_page.md. Not for diagnosis."""
     from covidqu.page.reader.build import reader as step
 
     step(out, model)

@@ -207,7 +207,7 @@ function facts(reading) { // what there is of it: a run may lack lungs, infectio
   const shares = reading.infected_share_of_lung;
   if ("both" in shares) {
     const box = ([name, more, side]) => make("div", {}, make("dt", {}, name, make("small", {}, more)), make("dd", {}, percent(shares[side])));
-    const named = [["Lungs infected", "share of both", "both"], ["Image left", "usually the patient's right", "image_left"], ["Image right", "usually their left", "image_right"]];
+    const named = [["Lungs infected", "share of both", "both"], ["Image left", "usually their right", "image_left"], ["Image right", "usually their left", "image_right"]];
     parts.push(make("dl", { class: "shares" }, ...named.map(box)));
   }
   const chances = Object.entries(reading.probabilities).flatMap(([label, p]) => [
@@ -323,7 +323,7 @@ function move(x, y) {
 
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || shown < 0) return;
-  if (event.target.matches("input:not([type=checkbox])")) return;
+  if (event.target.matches("[type=range]")) return; // it has arrows of its own
   const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   const box = layer(TASKS[Number(event.key) - 1] ?? "none");
   if (arrow && view.zoom > 1 && event.target === by("frame")) move(-5 * arrow[0], -5 * arrow[1]);

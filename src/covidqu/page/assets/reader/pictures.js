@@ -8,7 +8,7 @@ const LEAST_PX = 32; // a side
 const SQUEEZED = 2; // longer side / shorter side from which it is worth a word
 const COLOURED = 4; // grey levels between the channels, on average, from which a picture has colours
 const DEPTHS = [8, 10, 12, 14, 16]; // bits that grey values are stored with
-const ELSE = "`covidqu read` takes more formats";
+const ELSE = "the command covidqu read takes more kinds of files";
 
 class Unreadable extends Error {} // what is wrong with a file, in words for whoever chose it
 
