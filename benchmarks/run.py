@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import commands  # noqa: E402
 import computing  # noqa: E402
 import numbers_of_masks  # noqa: E402
+import reading  # noqa: E402
 import samples  # noqa: E402
 from measuring import Line, machine  # noqa: E402
 
@@ -31,7 +32,13 @@ from covidqu.ingest.pack import pack  # noqa: E402
 from covidqu.ingest.sources.phantom import write as write_phantom  # noqa: E402
 
 TREE = "Infection Segmentation Data"
-PARTS = {"samples": samples, "computing": computing, "masks": numbers_of_masks, "commands": commands}
+PARTS = {
+    "samples": samples,
+    "computing": computing,
+    "masks": numbers_of_masks,
+    "commands": commands,
+    "reading": reading,
+}
 
 
 @dataclass(frozen=True)

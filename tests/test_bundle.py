@@ -20,6 +20,8 @@ from covidqu.reading import load
 from covidqu.reading.bundle import METADATA, digest, open_bundle
 from covidqu.reading.model import BATCH, Model
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -157,3 +159,13 @@ def test_reading_needs_no_torch(whole: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_script_of_the_documentation_runs(whole: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    command = [sys.executable, "docs/reading_from_python.py", str(tmp_path / "one.png"), str(whole)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for expected in ("no-limits: ", "90 x 70 pixels", "COVID-19: 0.", "both: ", "seed 1: lung (32, 32)"):
+        assert expected in done.stdout

@@ -10,11 +10,11 @@ import torch
 from training import Workplace
 
 from covidqu.data.examples import RunData, resized
-from covidqu.data.index import unpack_mask
+from covidqu.data.index import open_packed, unpack_mask
 from covidqu.reading.model import run, session
 from covidqu.steps.bundle import model
 from covidqu.steps.graph import overlaps, seen_through
-from covidqu.systems.base import build
+from covidqu.systems.base import build, prepare
 from covidqu.systems.weights import save_weights
 
 Make = Callable[..., Workplace]
@@ -31,14 +31,18 @@ RUNS = {  # run -> what it has otherwise here
 
 
 def awake(place: Workplace, name: str, seed: int = 0) -> None:
-    """Weights of a network that answers differently to different images, without a training."""
+    """Weights of a network that answers differently to different images, without a training: fresh ones, and the
+    running statistics of the phantom's images.
+    """
     torch.manual_seed(seed)
     settings = place.params.run(name)
     system = build(settings.model, settings.tasks, settings.image_px)
     for module in system.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
+            module.momentum = None
+    images = np.stack([resized(np.asarray(one), settings.image_px) for one in open_packed(place.packed).images[:16]])
+    with torch.no_grad():
+        system.train()(prepare(torch.from_numpy(images), system.channels))
     about = {"scope": "model", "run": name, "config": settings.model_dump(mode="json"), "data_hash": "0" * 64}
     save_weights(place.weights(name), system.state_dict(), about | {"params_hash": "0"})
 

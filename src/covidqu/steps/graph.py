@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript import opset18 as op
 from torch import Tensor, nn
 
 from covidqu.config.data import PX
@@ -164,6 +165,7 @@ def exported(trained: Trained, lungs: Trained | None, stored: Stored = "float32"
         dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
         opset_version=OPSET,
         dynamo=True,
+        custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
         optimize=True,
         verbose=False,
     )
@@ -177,6 +179,13 @@ def exported(trained: Trained, lungs: Trained | None, stored: Stored = "float32"
     helper.set_model_props(model, {key: v if isinstance(v, str) else json.dumps(v) for key, v in facts.items()})
     onnx.checker.check_model(model)
     return model
+
+
+def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *_: Any, **__: Any) -> Any:
+    """Attention of (B, windows, heads, tokens, C) as ONNX operators: the exporter knows four axes only."""
+    scale = op.Constant(value_float=query.shape[-1] ** -0.5)
+    scores = op.MatMul(op.Mul(query, scale), op.Transpose(key, perm=[0, 1, 2, 4, 3]))
+    return op.MatMul(op.Softmax(op.Add(scores, attn_mask), axis=-1), value)
 
 
 def plain(graph: onnx.GraphProto) -> None:
