@@ -39,6 +39,7 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv run python docs/reading_from_python.py": "test_bundle::test_the_script_of_the_documentation_runs",
     "uv run tensorboard": "test_train::test_a_training_can_be_watched",
     "uv run covidqu check": CHECKED,
+    "uv run covidqu trust": "test_detection::test_every_kind_has_a_row_and_the_page_its_tables",
     "uv run covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
     "uv run covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,
     "uv run python tests/expected/update.py": "test_results::test_an_expectation_is_small_files_of_a_finished_run",

@@ -1,65 +1,98 @@
-"""Images called infected by their marked area: rates and thresholds by hand, and the table of synthetic runs."""
+"""The table of how often warnings are given: rows, facts, and the page that holds them."""
 
+import csv
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
-from synthetic_runs import cell, settings, write_run
 
-from covidqu.report import catalogue
-from covidqu.report.core.kinds import Missing
-from covidqu.report.core.runs import lineage
-from covidqu.report.core.sources import Sources
-from covidqu.report.systems.detection import AREAS, THRESHOLD, best_threshold
-from covidqu.report.systems.headline_runs import HEADLINE_RUNS
-from covidqu.report.tables import build
+from covidqu.config.params import load
+from covidqu.data.index import open_packed
+from covidqu.ingest.audit import audit
+from covidqu.reading import detection, odd, trust
+from covidqu.reading.signs import thumbnail
 
-PX = 256 * 256
-LABELS = ["COVID-19"] * 4 + ["Normal"] * 2 + ["Non-COVID"] * 2
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def frame(shares: list[float]) -> pd.DataFrame:
-    """Images with these shares of positive pixels, in percent."""
-    found = pd.DataFrame({"label": LABELS, "n_px": 10000, "infection_tp": 0, "infection_fn": 0})
-    found["infection_fp"] = (100 * np.array(shares)).astype(int)
-    return found.assign(infection_tn=10000 - found["infection_fp"])
+def outputs(pictures: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Lungs are what is dark, features are the thumbnail, the class follows the mean."""
+    dark = pictures < np.median(pictures, axis=(1, 2), keepdims=True)
+    one = {
+        "lung": np.where(dark, 1, -1).astype(np.float32),
+        "infection": np.full(pictures.shape, -1, np.float32),
+        "class": np.stack([np.array([0, 1, p.mean() / 60], np.float32) for p in pictures]),
+        "features": np.stack([thumbnail(p)[:40] for p in pictures]),
+    }
+    return [one, one]
 
 
-def test_the_threshold_that_tells_best() -> None:
-    """Above 2 %: three of four COVID-19 images, no Normal one, one of two others: 0.75 - 0.25; above 3 % 0.75 - 0."""
-    assert best_threshold(frame([0, 4, 5, 6, 1, 2, 2, 3])) == 0.03
-    assert best_threshold(frame([4, 5, 6, 7, 0, 0, 0, 0])) == 0.0  # any pixel
-    with pytest.raises(Missing, match="no Normal image"):
-        best_threshold(frame([4, 5, 6, 7, 0, 0, 0, 0]).query("label != 'Normal'"))
+@pytest.fixture(scope="module")
+def data(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "packed").symlink_to(packed)
+    config = load([ROOT / "params.yaml"]).audit.model_copy(update={"expect_counts": "none", "stop_on": []})
+    audit(packed, folder / "audit", config)
+    pd.DataFrame({"official": open_packed(packed).index["split"]}).to_parquet(folder / "split.parquet")
+    return folder
 
 
-def test_rates_of_synthetic_runs(tmp_path: Path) -> None:
-    params = settings()
-    for run in lineage(params, list(HEADLINE_RUNS.values())):
-        write_run(tmp_path, params, run, {})
-    scores = Sources(params, tmp_path, tmp_path).scores("reference")
-    scores.assign(infection_fp=scores["infection_fp"] * 2).to_parquet(tmp_path / "runs/reference/validation.parquet")
-    sources = Sources(params, tmp_path, tmp_path)
-    built = build(sources, "common/detection")
-    share = (scores["infection_tp"] + scores["infection_fp"]) / PX
-    rates = {"COVID-19": "sensitivity, COVID-19", "Normal": "false rate, Normal"}
-    for label, words in (rates | {"Non-COVID": "false rate, other pneumonia"}).items():
-        of = share[scores["label"] == label]
-        for name, least in (("any pixel", 0), ("> 1 % of the image", 0.01), ("> 5 % of the image", 0.05)):
-            found = cell(built, "reference (ours)", f"{words}, {name}")
-            assert (found.n, found.measured_correct) == (len(of), pytest.approx((of > least).mean()))
-        threshold = cell(built, "reference (ours)", THRESHOLD)
-        assert threshold.split.endswith("Val")
-        chosen = cell(built, "reference (ours)", f"{words}, chosen on Val").measured_correct
-        assert chosen == pytest.approx((of > threshold.measured_correct).mean())
-    for column, label in AREAS.items():
-        both = scores["label"].isin(["COVID-19", label])
-        wanted = roc_auc_score(scores.loc[both, "label"] == "COVID-19", share[both])
-        assert cell(built, "reference (ours)", column).measured_correct == pytest.approx(wanted)
-    assert cell(built, "unetpp-b3", THRESHOLD).words.startswith("not run: run unetpp-b3 has no validation.parquet")
-    read = catalogue.table("common/detection", params).results(params)
-    validated = [file.split("/")[1] for file in read if "validation" in file]
-    assert validated == [run for run in HEADLINE_RUNS.values() if "infection" in params.run(run).tasks]
-    assert set(validated) < set(catalogue.validated(params)), "those of the ablations, too"
+@pytest.fixture
+def bundle(data: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Stands for a bundle whose networks give `outputs`."""
+    images, split = open_packed(data / "packed").images, pd.read_parquet(data / "split.parquet")["official"]
+    train, val = (detection.look(images[np.flatnonzero(split == part)], outputs).signs for part in ("Train", "Val"))
+    known = trust.fit(train, val, [str(n) for n in range(len(train))])
+    about = SimpleNamespace(
+        run="reference",
+        members=[SimpleNamespace(weights_sha256="0" * 64)] * 2,
+        classes={"Normal": 0, "Non-COVID": 1, "COVID-19": 2},
+        temperature=1.5,
+    )
+    found = SimpleNamespace(folder=data, arrays=known.arrays, limits=known.limits, metadata=about)
+    monkeypatch.setattr(detection, "open_bundle", lambda folder: found)
+    monkeypatch.setattr(detection, "outputs_of", lambda bundle: outputs)
+    monkeypatch.setattr(detection, "COUNT", 3)
+    return found
+
+
+def test_every_kind_has_a_row_and_the_page_its_tables(bundle: SimpleNamespace, data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{detection.BEGIN}\nold\n{detection.END}\nafter\n")
+    detection.detection("reference", data, tmp_path / "out", page)
+    rows = list(csv.DictReader((tmp_path / "out" / detection.TABLE).read_text().splitlines()))
+    assert {row["kind"] for row in rows} >= {detection.REAL, *odd.DRAWN, *odd.CHANGED, "photograph"}
+    real = next(row for row in rows if row["kind"] == detection.REAL)
+    assert int(real["pictures"]) == (open_packed(data / "packed").index["split"] == "Test").sum()
+    empty = next(row for row in rows if row["kind"] == "one grey")
+    assert float(empty["any"]) == float(empty["empty"]) == 1
+    facts = json.loads((tmp_path / "out" / detection.FACTS).read_text())
+    assert facts["limits"].keys() == bundle.limits.keys()
+    assert facts["calibration"]["as given"]["log_loss"] != facts["calibration"]["at temperature 1"]["log_loss"]
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert all(f"| {kind} |" in text for kind in odd.CHANGED)
+    assert detection.filled(page, tmp_path / "out") == text
+
+
+def test_copies_that_the_audit_knows_are_counted(data: Path) -> None:
+    found = detection.copies(open_packed(data / "packed"), data)
+    pairs = pd.read_parquet(data / "audit" / "duplicates.parquet")
+    late = pairs[(pairs["split_a"] == "Train") & (pairs["split_b"] != "Train")]
+    assert len(late)
+    assert sum(part["copies"] for part in found.values()) >= late["b"].nunique()
+    assert all(0 < part["rightly"] <= part["said"] for part in found.values() if part["copies"])
+
+
+def test_a_bundle_without_limits_and_a_page_without_markers_are_refused(
+    bundle: SimpleNamespace, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "page.md").write_text("no markers\n")
+    with pytest.raises(ValueError, match="wants the markers"):
+        detection.filled(tmp_path / "page.md", tmp_path)
+    bundle.limits = {}
+    with pytest.raises(ValueError, match="has no limits of warnings"):
+        detection.detection("reference", data, tmp_path)

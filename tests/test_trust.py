@@ -1,5 +1,7 @@
 """Warnings: each kind is given for a picture that calls for it, and not for a usual one."""
 
+import subprocess
+import sys
 from functools import cache
 
 import cv2
@@ -236,3 +238,9 @@ def test_odd_pictures_are_the_same_for_the_same_seed() -> None:
         assert (first == again).all() and (first != other).any()
     parts = odd.photographs(0), odd.photographs(1)
     assert len(parts[0]) == len(parts[1]) == len(odd.PHOTOGRAPHS)
+
+
+def test_a_reading_needs_no_large_library_for_its_warnings() -> None:
+    code = "import sys, covidqu.reading.trust; print(*{'torch', 'pandas', 'scipy', 'sklearn'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
