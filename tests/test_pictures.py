@@ -115,6 +115,7 @@ def bomb() -> bytes:
         (saved(Image.fromarray(IMAGE), "TIFF")[:9000], "damaged, cut or no picture"),
         (bomb(), "pixels"),
         (png(IMAGE[:20]), "256 x 20 pixels; a side has at least 32"),
+        (png(np.arange(32 * 400, dtype=np.uint8).reshape(32, 400)), "400 x 32 pixels; a side is at most 10 times"),
         (png(np.full((64, 64), 9, np.uint8)), "all pixels have the value 9"),
         (saved(Image.fromarray(IMAGE), "TIFF", save_all=True, append_images=[Image.fromarray(IMAGE)]), "2 pages"),
         (saved(Image.fromarray(np.full((64, 64), np.nan, np.float32)), "TIFF"), "nan"),

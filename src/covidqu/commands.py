@@ -297,9 +297,9 @@ def read(
         raise ValueError(f"--model {model}: it is a model already; leave --run and --weights out")
     if not run and not weights:
         return step(inputs, out, Path(model or "reference"), threads, truth)
-    from covidqu.steps.own_bundle import own_bundle
+    from covidqu.steps.bundle import of_runs
 
-    return step(inputs, out, own_bundle(run or [], weights, settings(files).params), threads, truth)
+    return step(inputs, out, of_runs(run or [], weights, settings(files).params), threads, truth)
 
 
 def readme(s: Settings, results: Results, out: Annotated[Path, Option(help="Markdown file to write into")]) -> object:

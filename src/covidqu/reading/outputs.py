@@ -25,7 +25,7 @@ TABLE = "readings.csv"
 FOLDERS = {"overlay": "overlay", "lung": "lung", "infection": "infection", "segmentation": "dicom-seg"}
 JSON = "json"
 COLOURS = {"lung": (86, 180, 233), "infection": (240, 228, 66)}  # Okabe and Ito 2008, as in the figures of the report
-LEAST_OVERLAY = 640  # pixels of the shorter side of a picture, below which it is shown several times larger
+LEAST_OVERLAY = 512  # pixels of the shorter side of a picture, below which it is shown several times larger
 BEHIND, TEXT, ALERT = (16, 16, 16), (235, 235, 235), (255, 176, 120)
 HALO = 0.75  # of black, under the words on the picture
 Row = dict[str, Any]
@@ -102,7 +102,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     about = PngInfo()
     about.add_text("Comment", NOTICE)
     with whole(path) as part:
-        Image.fromarray(pixels).save(part, "PNG", pnginfo=about, compress_level=3)
+        Image.fromarray(pixels).save(part, "PNG", pnginfo=about, compress_level=1)
 
 
 # --- the picture to look at ---
@@ -117,13 +117,13 @@ def overlay(found: Reading, name: str) -> np.ndarray:
     times = max(1, -(-LEAST_OVERLAY // min(height, width)))
     grey = cv2.resize(found.picture.pixels, (width * times, height * times), interpolation=cv2.INTER_CUBIC)
     drawn = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    thick = max(1, round(min(drawn.shape[:2]) / 400))
+    thick = max(1, round(min(drawn.shape[:2]) / 300))
     for task in MASKS:
         if task in found.masks:
             outline(drawn, found.masks[task], times, COLOURS[task], thick)
     canvas = Image.fromarray(drawn)
     notice(canvas)
-    return np.asarray(with_legend(canvas, lines(found, name)))
+    return np.asarray(with_legend(canvas, list(found.masks), lines(found, name)))
 
 
 def outline(drawn: np.ndarray, mask: np.ndarray, times: int, colour: tuple[int, int, int], thick: int) -> None:
@@ -175,7 +175,7 @@ def percent(share: float | None) -> str:
     return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
 
 
-def with_legend(canvas: Image.Image, said: list[tuple[str, tuple[int, int, int]]]) -> Image.Image:
+def with_legend(canvas: Image.Image, tasks: list[str], said: list[tuple[str, tuple[int, int, int]]]) -> Image.Image:
     """The picture with a legend and lines of text below it, broken to its width."""
     size = max(13, min(canvas.size) // 36)
     font, step, margin = ImageFont.load_default(size), round(size * 1.5), size
@@ -183,8 +183,8 @@ def with_legend(canvas: Image.Image, said: list[tuple[str, tuple[int, int, int]]
     out = Image.new("RGB", (canvas.width, canvas.height + step * (len(broken) + 1) + margin), BEHIND)
     out.paste(canvas)
     draw, x, y = ImageDraw.Draw(out), margin, canvas.height + margin // 2
-    for task, colour in COLOURS.items():
-        draw.line([(x, y + step // 2), (x + 2 * size, y + step // 2)], fill=colour, width=max(2, size // 5))
+    for task in tasks:
+        draw.line([(x, y + step // 2), (x + 2 * size, y + step // 2)], fill=COLOURS[task], width=max(2, size // 5))
         draw.text((x + 2.5 * size, y), f"{task} outline", font=font, fill=TEXT)
         x += round(4 * size + font.getlength(f"{task} outline"))
     for number, (words, colour) in enumerate(broken, start=1):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 << 20  # of a file
 MOST_PIXELS = 50_000_000  # three times what the largest detector gives
 LEAST_SIDE = 32
+MOST_RATIO = 10  # longer side / shorter side
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that grey values are stored with
@@ -129,6 +130,8 @@ def refuse_size(width: int, height: int) -> None:
         raise Refused(f"{width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are read, make it smaller")
     if min(width, height) < LEAST_SIDE:
         raise Refused(f"{width} x {height} pixels; a side has at least {LEAST_SIDE}")
+    if max(width, height) > MOST_RATIO * min(width, height):
+        raise Refused(f"{width:,} x {height:,} pixels; a side is at most {MOST_RATIO} times as long as the other")
 
 
 def whole(pixels: np.ndarray) -> Box:

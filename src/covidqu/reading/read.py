@@ -87,7 +87,7 @@ def to_read(
                 continue
             rows[one.name] = outputs.row(one.name, record)
         except (OSError, ValueError) as error:
-            rows[one.name] = skipped(out, one, error)
+            rows[one.name] = skipped(out, one, told(error)[0])
         bar.update()
 
 
@@ -113,12 +113,12 @@ def written(out: Path, one: Input, reading: Reading) -> tuple[Input, outputs.Row
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:  # a full disk, say: the next file would fare no better
             raise
-        return one, skipped(out, one, ValueError(f"{one.path}: its name is too long for results; rename it"))
+        return one, skipped(out, one, f"{one.path}: its name is too long for the names of results; rename it")
 
 
-def skipped(out: Path, one: Input, error: Exception) -> outputs.Row:
+def skipped(out: Path, one: Input, why: str) -> outputs.Row:
     """Tell why a file is not read; its line. Results of what it held before are removed."""
-    why = " ".join(told(error)[0].split())
+    why = " ".join(why.split())
     tqdm.write(outputs.text(f"covidqu read: {why}"), file=sys.stderr)
     outputs.discard(out, one.name)
     return outputs.failed(one.name, why)
