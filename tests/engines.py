@@ -15,11 +15,9 @@ from covidqu.imports import imported
 REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
 # subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository, manuscripts,
 # one's own pictures
-<<<<<<< HEAD
+# subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository, manuscripts,
+# one's own pictures
 NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "reader", "trust"}
-=======
-NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "trust"}
->>>>>>> 391c3eeeb66ddd6e80b5c8376b2abb04935a9f37
 SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
 
 
