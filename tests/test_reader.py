@@ -200,6 +200,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
     good = png(enlarged(chest(1).image, 400, 400))
     photo = saved(Image.fromarray(chest(1).image), "JPEG")
     image = chest(1).image
+    preview = photo[:2] + b"\xff\xe1" + (len(photo) + 8).to_bytes(2, "big") + b"Exif\0\0" + photo
     huge = bytearray(good)
     huge[16:24] = (60_000).to_bytes(4, "big") * 2
     stream = BytesIO()
@@ -217,6 +218,8 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "empty.png": (b"", "empty"),
         "cut.png": (good[: len(good) // 2], "cut short"),
         "cut.jpg": (photo[: len(photo) // 2], "cut short"),
+        "cut-with-preview.jpg": (preview + photo[2 : len(photo) // 2], "cut short"),
+        "strip.png": (png(np.tile(image, (1, 20))[:200]), "too long"),
         "broken.png": (bytes(broken), "damaged"),
         "huge.png": (bytes(huge), "too many"),
         "tiny.png": (png(image[:8, :8]), "too few"),

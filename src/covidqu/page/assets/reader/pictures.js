@@ -2,9 +2,10 @@
    A file is known by its first bytes, its size is read before it is decoded, and one that is cut short is refused:
    browsers show what there is of it, and half a lung would be measured. */
 "use strict";
-const MOST_BYTES = 512e6;
+const MOST_BYTES = 512 * 2 ** 20;
 const MOST_PIXELS = 50e6;
 const LEAST_PX = 32; // a side
+const MOST_RATIO = 10; // longer side / shorter side
 const SQUEEZED = 2; // longer side / shorter side from which it is worth a word
 const COLOURED = 4; // grey levels between the channels, on average, from which a picture has colours
 const DEPTHS = [8, 10, 12, 14, 16]; // bits that grey values are stored with
@@ -45,6 +46,7 @@ function opened(file, bytes) {
 function sized(width, height) { // refuses before anything is allocated
   if (Math.min(width, height) < LEAST_PX) throw new Unreadable(`${width} x ${height} pixels are too few; at least ${LEAST_PX} a side`);
   if (width * height > MOST_PIXELS) throw new Unreadable(`${width} x ${height} pixels are too many; at most ${MOST_PIXELS / 1e6} million`);
+  if (Math.max(width, height) > MOST_RATIO * Math.min(width, height)) throw new Unreadable(`${width} x ${height} pixels are too long; a side is at most ${MOST_RATIO} times as long as the other`);
 }
 
 /* ---- PNG and JPEG: decoded by the browser, but for 16-bit grey, of which it would keep 8 bits ---- */
@@ -114,7 +116,8 @@ function unfiltered(raw, width, height, size) { // PNG, section 9; `size` bytes 
 async function jpeg(file, bytes) {
   let size;
   let turn = 1;
-  for (let at = 2; !size; ) { // segments up to the frame header
+  let at = 2;
+  while (!size) { // segments up to the frame header
     while (bytes[at] === 0xff && bytes[at + 1] === 0xff) at++;
     if (bytes[at] !== 0xff || at + 9 > bytes.length) throw new Unreadable("the JPEG file is cut short or damaged");
     const kind = bytes[at + 1];
@@ -125,9 +128,9 @@ async function jpeg(file, bytes) {
     at += 2 + length;
   }
   sized(size.width, size.height);
-  let end = bytes.length; // some programs write zeros, or text, after the end
-  while (end > 2 && !(bytes[end - 2] === 0xff && bytes[end - 1] === 0xd9)) end--;
-  if (end <= 2) throw new Unreadable("the JPEG file is cut short");
+  let end = bytes.length; // some programs write zeros, or text, after the end; a preview before has an end of its own
+  while (end > at && !(bytes[end - 2] === 0xff && bytes[end - 1] === 0xd9)) end--;
+  if (end <= at) throw new Unreadable("the JPEG file is cut short");
   const found = await decoded(file, "JPEG");
   if (turn > 1 && turn < 9) found.notes.push("turned as its EXIF orientation says");
   return found;
