@@ -22,6 +22,7 @@ from covidqu.reading.pictures import MOST_PIXELS, Picture, decoded, of_array, op
 
 IMAGE = chest().image
 NAME = Path("a.any")
+PREVIEW = Image.fromarray(IMAGE[::2])
 
 
 def read(data: bytes) -> Picture:
@@ -51,6 +52,12 @@ def refused(data: bytes) -> str:
         (saved(Image.fromarray(IMAGE).convert("LA"), "PNG"), 0),
         (saved(Image.fromarray(IMAGE).convert("P"), "PNG"), 0),
         (saved(Image.fromarray(IMAGE), "JPEG", quality=100, subsampling=0), 4),
+        (
+            saved(
+                Image.fromarray(IMAGE), "MPO", save_all=True, append_images=[Image.fromarray(IMAGE[::2])], quality=100
+            ),
+            4,
+        ),
         (saved(Image.fromarray(IMAGE).convert("CMYK"), "JPEG", quality=100, subsampling=0), 6),
         (saved(Image.fromarray(IMAGE), "TIFF"), 0),
         (saved(Image.fromarray(IMAGE), "TIFF", compression="tiff_lzw"), 0),

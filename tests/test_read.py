@@ -22,6 +22,7 @@ from PIL import Image
 from radiographs import chest, dicom, enlarged, png, written
 
 from covidqu.cli import main
+from covidqu.config.params import Params
 from covidqu.config.training import Opening
 from covidqu.data.examples import resized as example_resized
 from covidqu.reading import geometry, truth
@@ -242,6 +243,24 @@ print(*sys.modules)
     found = {name.split(".")[0] for name in done.stdout.split()}
     assert not found & {"torch", "pandas", "pyarrow", "highdicom", "pydicom", "matplotlib", "skimage", "onnx"}
     assert "onnxruntime" in found
+
+
+def test_trained_runs_are_read_with_as_a_bundle(grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def of_runs(names: list[str], weights: Path | None, params: Params) -> Path:
+        asked.append((names, weights, params.report.title))
+        return grey
+
+    monkeypatch.setattr("covidqu.steps.bundle.of_runs", of_runs)
+    (tmp_path / "x.png").write_bytes(png(chest().image))
+    (tmp_path / "title.yaml").write_text("report: {title: MINE}\n")
+    settings_of = ["--params", ROOT / "params.yaml", "--params", tmp_path / "title.yaml"]
+    words = [tmp_path / "x.png", "--out", tmp_path / "o"]
+    assert call(*words, "--run", "reference", "--run", "reference-seed1", *settings_of) == 0
+    assert call(*words, "--weights", "w.safetensors", *settings_of) == 0
+    assert asked == [(["reference", "reference-seed1"], None, "MINE"), ([], Path("w.safetensors"), "MINE")]
+    assert rows(tmp_path / "o")["x"]["model"] == "grey"
 
 
 # --- geometry ---
@@ -471,6 +490,20 @@ def test_one_kind_of_masks_by_the_name_of_its_folder(scored: tuple[Path, Path], 
     assert call(*words) == 0
     facts = json.loads((tmp_path / "out/truth.json").read_text())
     assert facts["masks"] == {"infection": {"scored": 2, "without mask": 1, "unusable": 1, "of another size": 1}}
+
+
+def test_masks_of_another_model_do_not_stay(
+    scored: tuple[Path, Path], grey: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, masks = scored
+    bundle(tmp_path / "infection", outputs=["infection"])
+    words = [place, "--out", tmp_path / "out"]
+    assert call(*words, "--model", grey) == 0
+    assert call(*words, "--model", tmp_path / "infection", "--truth", masks / "lung") == 2
+    assert "holds lung masks, which this model does not read" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "out/lung").rglob("*") if path.is_file()]
+    assert call(*words, "--model", tmp_path / "infection", "--truth", masks) == 0
+    assert list(json.loads((tmp_path / "out/truth.json").read_text())["masks"]) == ["infection"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def write(out: Path, name: str, found: Reading) -> dict[str, Any]:
             with whole(place(out, "segmentation", name)) as part:
                 dataset.save_as(part, enforce_file_format=True)
             files.append("segmentation")
+    for kind in FOLDERS.keys() - set(files):  # of an earlier call with another model
+        place(out, kind, name).unlink(missing_ok=True)
     record["input"] = {"name": text(name), **record["input"]}
     record["files"] = {kind: place(out, kind, name).stat().st_size for kind in files}
     with whole(place(out, "json", name)) as part:

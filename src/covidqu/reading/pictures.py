@@ -143,9 +143,9 @@ def raster_pixels(data: bytes) -> tuple[np.ndarray, str, list[str]]:
     """PNG, JPEG or TIFF bytes -> (H, W) uint8, the format, what was done."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         refuse_size(*image.size)
-        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format != "JPEG":  # a JPEG may hold a preview
+        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":  # a JPEG with previews
             raise Refused(f"{pages} pages; one picture is wanted, save one of them")
-        kind, turned = str(image.format), image.getexif().get(0x0112, 1) not in (0, 1)
+        kind, turned = str(image.format).replace("MPO", "JPEG"), image.getexif().get(0x0112, 1) not in (0, 1)
         upright = ImageOps.exif_transpose(image) if turned else image
         upright.load()
         pixels, notes = grey(upright)

@@ -51,7 +51,7 @@ def score(out: Path, names: list[str], folder: Path) -> None:
     A picture without a given mask, and a mask that cannot be used, is told and counted. ValueError where `folder` holds
     no masks of a kind that was read, or none of these names.
     """
-    parts = {task: scored(out, names, masks, task) for task, masks in kinds(folder, out).items()}
+    parts = {task: scored(out, names, masks, task) for task, masks in kinds(folder, out, names).items()}
     summary = {task: measures(frame, task) for task, (frame, _) in parts.items()}
     facts = {
         "use": NOTICE,
@@ -73,7 +73,7 @@ def score(out: Path, names: list[str], folder: Path) -> None:
     print(page)
 
 
-def kinds(folder: Path, out: Path) -> dict[str, Path]:
+def kinds(folder: Path, out: Path, names: list[str]) -> dict[str, Path]:
     """Task -> the folder of its masks: below `folder`, or `folder` itself by its name; those that were read."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; masks are in its folders lung and infection")
@@ -83,7 +83,7 @@ def kinds(folder: Path, out: Path) -> dict[str, Path]:
         found = {task: folder for task in MASKS if folder.resolve().name.lower() in FOLDERS[task]}
     if not found:
         raise ValueError(f"{folder}: has no folder lung or infection, and is not called so; say what its masks are")
-    read = {task: path for task, path in found.items() if place(out, task, "x").parent.is_dir()}
+    read = {task: path for task, path in found.items() if any(place(out, task, name).is_file() for name in names)}
     if not read:
         raise ValueError(f"{folder}: holds {', '.join(found)} masks, which this model does not read")
     return read
