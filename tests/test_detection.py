@@ -66,7 +66,8 @@ def test_every_kind_has_a_row_and_the_page_its_tables(bundle: SimpleNamespace, d
     rows = list(csv.DictReader((tmp_path / "out" / detection.TABLE).read_text().splitlines()))
     assert {row["kind"] for row in rows} >= {detection.REAL, *odd.DRAWN, *odd.CHANGED, "photograph"}
     real = next(row for row in rows if row["kind"] == detection.REAL)
-    assert int(real["pictures"]) == (open_packed(data / "packed").index["split"] == "Test").sum()
+    index = open_packed(data / "packed").index
+    assert int(real["pictures"]) == ((index["split"] == "Test") & (index["subset"] == "infection")).sum()
     empty = next(row for row in rows if row["kind"] == "one grey")
     assert float(empty["any"]) == float(empty["empty"]) == 1
     facts = json.loads((tmp_path / "out" / detection.FACTS).read_text())
@@ -81,7 +82,7 @@ def test_every_kind_has_a_row_and_the_page_its_tables(bundle: SimpleNamespace, d
 def test_copies_that_the_audit_knows_are_counted(data: Path) -> None:
     found = detection.copies(open_packed(data / "packed"), data)
     pairs = pd.read_parquet(data / "audit" / "duplicates.parquet")
-    late = pairs[(pairs["split_a"] == "Train") & (pairs["split_b"] != "Train")]
+    late = pairs[(pairs["split_a"] == "Train") & (pairs["split_b"] != "Train") & (pairs["subset_b"] == "infection")]
     assert len(late)
     assert sum(part["copies"] for part in found.values()) >= late["b"].nunique()
     assert all(0 < part["rightly"] <= part["said"] for part in found.values() if part["copies"])
@@ -96,3 +97,8 @@ def test_a_bundle_without_limits_and_a_page_without_markers_are_refused(
     bundle.limits = {}
     with pytest.raises(ValueError, match="has no limits of warnings"):
         detection.detection("reference", data, tmp_path)
+
+
+def test_the_docs_hold_the_committed_table() -> None:
+    page, folder = ROOT / "docs/when_not_to_trust.md", ROOT / "results/reading"
+    assert page.read_text() == detection.filled(page, folder)

@@ -26,7 +26,7 @@ RUNS = {  # run -> what it has otherwise here
     "cbam-mtl-resunet-proposed": {"model": {"width": 8}},
     "recon-mtl-t123": {},
     "recon-mtl-cnn8": {},
-    "reference": {"model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}, "evaluate_px": 64},
+    "reference": {"model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}},
 }
 
 
@@ -72,11 +72,11 @@ def test_a_graph_gives_what_predict_writes(name: str, workplace: Make, tmp_path:
         elif key in settings.tasks:
             stored = wanted[f"{key}_logits"]
             half = 2.0**-11 * np.abs(values) if stored.dtype == np.float16 else 0
-            assert np.ptp(values, axis=0).max() > 1e-3, f"{key}: every image has the same answer"
+            assert np.ptp(values, axis=0).max() > 3e-4, f"{key}: every image has the same answer"
             assert (np.abs(values - stored.astype(np.float32)) <= 1e-4 + half).all(), key
     alone = graph.run(None, {"image": images[:1]})
     for key, values in zip([output.name for output in graph.get_outputs()], alone, strict=True):
-        np.testing.assert_allclose(values, found[key][:1], atol=1e-4)
+        np.testing.assert_allclose(values, found[key][:1], rtol=1e-5, atol=1e-4)
     if settings.roi in place.params.roi.predicted:
         masks = unpack_mask(lungs["roi_masks"][some.rows])
         assert 0.01 < masks.mean() < 0.99 and ((found["lung"] > 0) == masks).all()

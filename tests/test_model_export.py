@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import parameters
 import pytest
 import yaml
 from test_graph import awake
@@ -25,8 +26,6 @@ Make = Callable[..., Workplace]
 NAMES = ["reference", "reference-seed1"]
 SMALL = {
     "model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]},
-    "evaluate_px": 64,
-    "seeds": [0, 1],
     "split": "official",
 }
 METRICS = '{"lung": {"img_covid_dice": 0.9}, "infection": {"img_covid_dice": %s}, "class": {"accuracy": 0.5}}'
@@ -35,7 +34,7 @@ METRICS = '{"lung": {"img_covid_dice": 0.9}, "infection": {"img_covid_dice": %s}
 @pytest.fixture
 def trained(workplace: Make) -> Workplace:
     """Two seeds of `reference` with weights and metrics, and the data where the steps look for them."""
-    place = workplace(runs={"reference": SMALL}, ablations={"chance of training, seed 2": None})
+    place = workplace(runs={"reference": SMALL})
     folder = str(place.folder)
     place.raw = merge(place.raw, {"paths": {"data": folder, "results": folder}})
     place.params = check(place.raw)
@@ -64,7 +63,7 @@ def test_a_bundle_says_all_and_is_the_same_bytes_again(trained: Workplace, tmp_p
         "not for diagnosis",
         "infection Dice, COVID-19 images | 0.500 | 0.600 |",
         "in-training-set",
-        "n, 64, 64",
+        "n, 256, 256",
     ):
         assert part in text
     for graph in found.graphs:
@@ -98,7 +97,7 @@ def test_any_trained_run_is_read_with(trained: Workplace, tmp_path: Path, capsys
     about = open_bundle(other).metadata
     assert about.trust == {} and about.limits[0].startswith("Made without the training data")
     assert about.members[0].weights_sha256 == sha256(tmp_path / "mine.safetensors") and about.members[0].seed == 1
-    assert Model(open_bundle(other), 1).outputs(np.zeros((1, 32, 32), np.uint8))[0]["lung"].shape == (1, 64, 64)
+    assert Model(open_bundle(other), 1).outputs(np.zeros((1, 32, 32), np.uint8))[0]["lung"].shape == (1, 256, 256)
 
 
 def test_what_cannot_be_exported_is_refused_with_a_remedy(trained: Workplace, tmp_path: Path) -> None:
@@ -126,10 +125,10 @@ def test_what_cannot_be_exported_is_refused_with_a_remedy(trained: Workplace, tm
 
 
 def test_the_command(trained: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (trained.folder / "params.yaml").write_text(parameters.text(trained.raw))
     words = ["--params", str(trained.folder / "params.yaml"), "export", "model"]
     assert main([*words, *NAMES, "--out", str(tmp_path / "a.onnx")]) == 2
     assert "one model at a time" in capsys.readouterr().err
-    (trained.folder / "params.yaml").write_text(yaml.safe_dump(trained.params.model_dump(mode="json")))
     assert main([*words, "reference", "--out", str(tmp_path / "a.onnx"), "--results", str(trained.folder)]) == 0
     props = {one.key: one.value for one in onnx.load(tmp_path / "a.onnx").metadata_props}
     assert props["notice"] == "Research software, not for diagnosis" and props["run"] == "reference"

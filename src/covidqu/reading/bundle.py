@@ -112,7 +112,7 @@ class Metadata(Strict):
     roi: str
     normalise: Literal["unit", "imagenet", "lung_tissue"]
     flip_test: bool
-    weights: Literal["float32", "float16", "int8"]
+    weights: Literal["float32", "float16"]
     outputs: Annotated[list[Output], Once] = Field(min_length=1)
     classes: dict[str, int]
     temperature: float = Field(gt=0)

@@ -1,8 +1,9 @@
 """How often each warning is given: on pictures that no reading must be trusted on, and on the images of Test.
 
-Enters: a bundle, the packed data with split and audit; leaves: `warnings.csv` (a row per kind of picture, a column per
-warning), `trust.json` (limits, calibration, copies) and the same as tables between the markers of a Markdown page.
-Limits and temperature are those of the bundle, set on Val; Test is looked at here for the first time.
+Enters: a bundle, the packed data with split and audit, of which the infection subset is used; leaves: `warnings.csv` (a
+row per kind of picture, a column per warning), `trust.json` (limits, calibration, copies) and the same as tables
+between the markers of a Markdown page. Limits and temperature are those of the bundle, set on Val; Test is looked at
+here for the first time.
 """
 
 import csv
@@ -51,7 +52,8 @@ def detection(bundle: Path | str, data: Path, out: Path, page: Path | None = Non
     if not opened.limits:
         raise ValueError(f"{opened.folder}: has no limits of warnings; make it again with `covidqu export bundle`")
     packed = open_packed(data / "packed")
-    test = np.flatnonzero(read_parquet(data / "split.parquet", "run `split` again")["official"] == "Test")
+    split = read_parquet(data / "split.parquet", "run `split` again")["official"].to_numpy(dtype=object)
+    test = np.flatnonzero(split[: len(packed.infection_masks)] == "Test")
     outputs, rows = outputs_of(opened), []
     for group, kind, pictures in kinds(packed, test):
         found = look(pictures, outputs)
@@ -168,7 +170,8 @@ def copies(packed: Packed, data: Path) -> dict[str, dict[str, int]]:
     """
     split = packed.index["split"].to_numpy(dtype=object)
     linked = groups(*read_pairs(data / "audit", packed.index), len(split))
-    hashes = np.stack([picture_hash(np.asarray(image)) for image in packed.images])
+    split = split[: len(packed.infection_masks)]
+    hashes = np.stack([picture_hash(np.asarray(image)) for image in packed.images[: len(split)]])
     train, out = np.flatnonzero(split == "Train"), {}
     for part in ("Val", "Test"):
         found = {"copies": 0, "said": 0, "rightly": 0}
@@ -187,12 +190,13 @@ def rendered(out: Path) -> str:
     rows = list(csv.DictReader((out / TABLE).read_text(encoding="utf-8").splitlines()))
     facts = json.loads((out / FACTS).read_text(encoding="utf-8"))
     real = next(row for row in rows if row["kind"] == REAL)
-    lines = [f"Run `{facts['run']}`, {len(facts['weights'])} seed(s).", ""]
+    lines = [f"Run `{facts['run']}`, {len(facts['weights'])} seed(s){facts.get('note', '')}.", ""]
     head = "| pictures | number | any warning | no chest X-ray | given on at least a fifth of them |"
     lines += [head, "|---|---|---|---|---|"]
     lines += [_line(row) for row in rows]
     lines += ["", "| warning | limit | beyond it: Val | Test |", "|---|---|---|---|"]
-    for code, limit in facts["limits"].items():
+    for code in (code for code in trust.CHECKS if code in facts["limits"]):
+        limit = facts["limits"][code]
         test = f"{100 * float(real[code]):.1f} %" if real[code] else ""
         held = f"{limit['side']} {limit['limit']:g}"
         lines.append(f"| `{code}`: {trust.CHECKS[code].text} | {held} | {100 * limit['val_share']:.1f} % | {test} |")
@@ -217,5 +221,5 @@ def _line(row: dict[str, str]) -> str:
     given = {code: float(row[code]) for code in trust.CHECKS if row[code]}
     often = sorted((code for code in given if given[code] >= COMMON and code != "no-chest"), key=lambda c: -given[c])
     told = ", ".join(f"{code} {100 * given[code]:.0f} %" for code in often)
-    chest = f"{100 * given['no-chest']:.0f} %" if "no-chest" in given else ""
+    chest = f"{100 * given['no-chest']:.1f} %" if "no-chest" in given else ""
     return f"| {row['kind']} | {row['pictures']} | {100 * float(row['any']):.1f} % | {chest} | {told} |"
