@@ -15,7 +15,7 @@ from covidqu.imports import imported
 REDIRECTION = re.compile(r" 2>&1 \| tee \S+ >&2$")
 # subcommands that are no rules: comparisons, a listing, a package of results, pages of the repository, manuscripts,
 # one's own pictures, and what warnings find
-NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "trust"}
+NO_RULES = {"check", "verify", "readme", "systems", "crate", "claim", "export", "ready", "read", "reader", "trust"}
 SNAKEMAKE_ONLY = ("architectures", "cost", "validate", "tables", "figures", "comparison", "cards", "page")
 
 

@@ -102,10 +102,11 @@ def _rough(rng: np.random.Generator, mask: np.ndarray, shift: int) -> np.ndarray
 def render(params: Params, folder: Path, out: Path) -> Path:
     """The page alone, with its assets; `folder` holds data and results."""
     found = cases.write(Sources(params, folder / "data", folder / "results"), out)
-    shared = {"page": pages.CASES, "pages": pages.pages(), "reduced": ""}
+    shared = {"page": pages.CASES, "pages": pages.pages(), "reduced": "", "reader": ""}
     (out / "assets").mkdir(parents=True)
     for asset in (Path(cases.__file__).parent / "assets").iterdir():
-        (out / "assets" / asset.name).write_bytes(asset.read_bytes())
+        if asset.is_file():
+            (out / "assets" / asset.name).write_bytes(asset.read_bytes())
     text = site._environment().get_template("cases.html").render(**shared, **found)
     (out / "cases.html").write_text(text, encoding="utf-8")
     return out / "cases.html"

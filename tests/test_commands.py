@@ -33,6 +33,7 @@ ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
     "uv run python tests/one_node.py": "test_slurm::test_a_training_survives_its_cluster",
     "sudo apt-get install": ".ci/run",
     "uv run covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
+    "uv run covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
     "uv run covidqu export model": "test_model_export::test_the_command",
     "uv run covidqu export bundle": "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again",
     "uv run covidqu read": "test_model_export::test_any_trained_run_is_read_with",

@@ -478,3 +478,14 @@ def test_a_public_site_has_no_image_of_a_patient(made: Made, tmp_path: Path):
     arguments = ["page", "--public", "--data", str(data), "--results", str(folder), "--out", str(tmp_path / "other")]
     assert main(["--params", str(ROOT / "params.yaml"), *arguments]) == 0, "the documented command"
     assert (tmp_path / "other/index.html").is_file() and not list((tmp_path / "other").rglob("*.webp"))
+
+
+def test_the_page_that_reads_is_linked_where_it_lies_beside(made: Made, tmp_path: Path) -> None:
+    params, data, results = made
+    for there in (False, True):
+        if there:
+            (tmp_path / "reader").mkdir()
+            (tmp_path / "reader" / "reader.css").touch()
+        page(params, data.with_name("scored"), results, tmp_path / "report")
+        linked = ["../reader/index.html" in (tmp_path / "report" / file).read_text() for file in FILES]
+        assert set(linked) == {there}

@@ -15,7 +15,7 @@ from covidqu.files import Damaged, set_aside
 from covidqu.ledger import keep_records
 
 GROUPS: dict[str, tuple[Callable[..., object], ...]] = {  # as `--help` shows them
-    "Read": (c.read,),
+    "Read": (c.read, c.reader),
     "Data": (c.source, c.download, c.pack, c.audit, c.split, c.roi, c.roi_predicted),
     "Train": (c.initial, c.train, c.predict, c.explain, c.validate, c.score, c.baseline, c.architectures, c.cost),
     "Results": (c.tables, c.figures, c.comparison, c.cards, c.page),

@@ -338,6 +338,18 @@ def params(
     return write_text(out, text) if out else print(text, end="")
 
 
+def reader(
+    files: list[Path],
+    out: Out,
+    model: Annotated[str, Option(help="folder of a bundle, or name of one that is here")] = "reference",
+) -> object:
+    """A page that reads one's own chest X-rays in a browser, offline; docs/reader_page.md. Not for diagnosis."""
+    from covidqu.page.reader.build import reader as step
+
+    step(out, model)
+    return print(out / "index.html")
+
+
 def check(
     s: Settings,
     results: Annotated[list[Path] | None, Option(help="folder to check; repeat for several; none: all")] = None,

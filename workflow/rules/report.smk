@@ -235,7 +235,7 @@ rule page:
         PUBLISHED,
         FILES,
         "CITATION.cff",
-        site=sorted(glob.glob("src/covidqu/page/templates/*") + glob.glob("src/covidqu/page/assets/*")),
+        site=sorted(glob.glob("src/covidqu/page/templates/*") + glob.glob("src/covidqu/page/assets/*.*")),
         code=code("page"),
     output:
         f"{R}/report/index.html",

@@ -12,12 +12,12 @@ MARK = Path("assets") / "tables.js"  # every report has it: only such a folder i
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
+def replacing_folder(target: Path, mark: Path = MARK) -> Iterator[Path]:
     """Yield an empty temporary folder beside `target`; it takes the place of `target` on success.
 
-    ValueError when `target` holds something that is not a report: it would be lost.
+    ValueError when `target` holds something without the file `mark`: it would be lost.
     """
-    if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not (target / mark).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target}: not a report, and not empty; name another folder with --out")
     with staged(target) as part:
         old = target.with_name(f".{target.name}.old")

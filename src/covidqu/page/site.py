@@ -22,6 +22,7 @@ from covidqu.page.citations import references
 from covidqu.page.folder import replacing_folder
 from covidqu.page.numbers import number, percent, printed
 from covidqu.page.public import Public, figure_kinds
+from covidqu.page.reader import MARK as READER
 from covidqu.page.runs import RunState, by_system, reduced, states
 from covidqu.report import catalogue
 from covidqu.report.core.artefacts import Page
@@ -42,7 +43,7 @@ def page(
     with replacing_folder(out) as part:
         _keep(sources, part, settings or [])
         _assets(part)
-        _write(sources, part)
+        _write(sources, part, out)
 
 
 def _keep(sources: Sources, out: Path, settings: list[Path]) -> None:
@@ -68,14 +69,16 @@ def _assets(out: Path) -> None:
     target = out / "assets"
     target.mkdir()
     for asset in (resources("covidqu.page") / "assets").iterdir():
-        (target / asset.name).write_bytes(asset.read_bytes())
+        if asset.is_file():  # what is in folders is of other pages
+            (target / asset.name).write_bytes(asset.read_bytes())
     (target / "vega.js").write_text(charts.bundle(), encoding="utf-8")
 
 
-def _write(sources: Sources, out: Path) -> None:
+def _write(sources: Sources, out: Path, final: Path) -> None:
+    """The pages, into `out`; `final`: where the folder will lie."""
     runs = states(sources)
     environment = _environment()
-    shared = {"pages": pages.pages(), "reduced": reduced(sources.params, runs)}
+    shared = {"pages": pages.pages(), "reduced": reduced(sources.params, runs), "reader": _beside(final)}
     contents: dict[pages.Page, dict[str, Any]] = {
         pages.OVERVIEW: overview.context(sources, runs),
         pages.STATISTICS: _statistics(sources),
@@ -90,6 +93,11 @@ def _write(sources: Sources, out: Path) -> None:
     for one, values in contents.items():
         text = environment.get_template(one.template).render(page=one, **shared, **values)
         (out / one.file).write_text(text, encoding="utf-8")
+
+
+def _beside(out: Path) -> str:
+    """Address of the page that reads X-rays, where it lies beside the site; else empty."""
+    return "../reader/index.html" if (out.absolute().parent / "reader" / READER).is_file() else ""
 
 
 def _paper(sources: Sources, system: str, runs: list[RunState]) -> dict[str, Any]:
