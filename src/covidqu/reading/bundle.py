@@ -157,7 +157,8 @@ def open_bundle(folder: Path | str) -> Bundle:
     """
     folder = named(folder)
     metadata = read_metadata(folder / METADATA)
-    for part in [*metadata.members, metadata.arrays]:
+    parts: list[Member | Arrays] = [*metadata.members, metadata.arrays]
+    for part in parts:
         path = folder / part.file
         if not path.is_file():
             raise ValueError(f"{path}: no such file, and {METADATA} names it; {AGAIN}")

@@ -105,7 +105,7 @@ def outputs_of(bundle: Bundle) -> Outputs:
     )
 
 
-def look(pictures: Sequence[np.ndarray], outputs: Outputs) -> Looked:
+def look(pictures: Sequence[np.ndarray] | np.ndarray, outputs: Outputs) -> Looked:
     """Signs and logits of pictures (n, 256, 256) uint8, a few at a time."""
     found, logits = [], []
     for start in range(0, len(pictures), BATCH):
@@ -117,7 +117,7 @@ def look(pictures: Sequence[np.ndarray], outputs: Outputs) -> Looked:
     return Looked(found, np.concatenate(logits, axis=1))
 
 
-def kinds(packed: Packed, test: np.ndarray) -> Iterator[tuple[str, str, Sequence[np.ndarray]]]:
+def kinds(packed: Packed, test: np.ndarray) -> Iterator[tuple[str, str, Sequence[np.ndarray] | np.ndarray]]:
     """Group, kind and pictures: the images of Test, these changed, what is drawn, and photographs."""
     yield "chest X-rays", REAL, packed.images[test]
     some = packed.images[np.sort(np.random.default_rng(SEED).permutation(test)[:COUNT])]

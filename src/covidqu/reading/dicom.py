@@ -142,8 +142,8 @@ def shown(dataset: Dataset, values: np.ndarray, inside: np.ndarray, notes: list[
     with np.errstate(over="ignore"):
         low, high = apply_windowing(np.array([-FAR, FAR]), dataset)
         seen = apply_windowing(values, dataset)
-    more = f", the first of {len(centres)}" if len(centres) > 1 else ""
-    notes.append(f"window centre {centres[0]:g}, width {widths[0]:g}{more}")
+    which = f", the first of {len(centres)}" if len(centres) > 1 else ""
+    notes.append(f"window centre {centres[0]:g}, width {widths[0]:g}{which}")
     return scaled(seen, float(low), float(high))
 
 

@@ -42,7 +42,7 @@ def as_mask(logits: np.ndarray, picture: Picture) -> np.ndarray:
     top, left, bottom, right = picture.box
     mask = np.zeros(picture.size, bool)
     side = right - left, bottom - top
-    within = logits.astype(np.float32)
+    within: np.ndarray = logits.astype(np.float32)
     if within.shape != (side[1], side[0]):
         within = cv2.resize(within, side, interpolation=cv2.INTER_LINEAR)
     mask[top:bottom, left:right] = within > 0

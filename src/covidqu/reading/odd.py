@@ -196,10 +196,10 @@ def hand(rng: np.random.Generator) -> np.ndarray:
         length = (0.62, 0.92, 1.0, 0.95, 0.78)[finger] * rng.uniform(180, 205)
         towards = np.array([np.sin(angle), -np.cos(angle)])
         joints = [wrist + towards * length * share for share in (0.18, 0.5, 0.72, 0.87, 1.0)]
-        cv2.line(soft, *[tuple(int(v) for v in joint) for joint in (joints[0], joints[-1])], 70, 22)
+        cv2.line(soft, joints[0].astype(int).tolist(), joints[-1].astype(int).tolist(), 70, 22)
         for start, end in pairwise(joints):
-            ends = [tuple(int(v) for v in start + (end - start) * share) for share in (0.08, 0.92)]
-            cv2.line(bones, *ends, 110, 9)
+            near, far = (start + (end - start) * share for share in (0.08, 0.92))
+            cv2.line(bones, near.astype(int).tolist(), far.astype(int).tolist(), 110, 9)
     for _ in range(8):
         place = wrist + rng.uniform(-24, 24, 2) * [1, 0.5]
         cv2.circle(bones, (int(place[0]), int(place[1])), 9, 110, -1)

@@ -148,7 +148,7 @@ def notice(canvas: Image.Image) -> None:
     ImageDraw.Draw(canvas).text(at, NOTICE, font=font, fill=(255, 255, 255))
 
 
-def fitting(words: str, width: float, size: int) -> ImageFont.FreeTypeFont:
+def fitting(words: str, width: float, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font that comes with Pillow, as large as `size` and `width` allow."""
     wide = ImageFont.load_default(size).getlength(words)
     return ImageFont.load_default(max(6, int(size * min(1, width / max(wide, 1)))))

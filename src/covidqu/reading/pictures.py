@@ -171,7 +171,7 @@ def of_colours(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     notes = []
     if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
+        if np.asarray(image)[..., 3].min() < 255:
             notes.append("transparent parts are taken as black")
             image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     image = image.convert("RGB")

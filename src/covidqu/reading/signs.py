@@ -102,7 +102,7 @@ COSINES = _cosines()
 
 def mean_mask(logits: Sequence[np.ndarray]) -> np.ndarray:
     """(P, P) logits of each seed -> (P, P) bool: where their mean is above 0."""
-    return np.mean(logits, axis=0, dtype=np.float32) > 0
+    return np.greater(np.mean(logits, axis=0, dtype=np.float32), 0)
 
 
 def _mask(logits: np.ndarray) -> np.ndarray:

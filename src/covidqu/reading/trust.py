@@ -254,8 +254,9 @@ def _bits(one: np.ndarray, many: np.ndarray) -> np.ndarray:
 def _limit(check: Check, values: np.ndarray) -> Limit:
     above, limit = check.side == "above", check.bound
     if check.share is not None:
-        ends = (1 - check.share, "higher") if above else (check.share, "lower")
-        found = [float(np.quantile(values, ends[0], method=ends[1]))] + ([] if limit is None else [limit])
+        share = 1 - check.share if above else check.share
+        found = [float(np.quantile(values, share, method="higher" if above else "lower"))]
+        found += [] if limit is None else [limit]
         limit = max(found) if above else min(found)
     assert limit is not None, "a check without a share has a bound"
     beyond = values > limit if above else values < limit

@@ -9,6 +9,7 @@ import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -90,7 +91,7 @@ def write(
     run, base = members[0][0].run, params.base(members[0][0].name)
     with replacing(out, recorded=False) as part:
         part.mkdir()
-        files = []
+        files: list[dict[str, Any]] = []
         for one, lungs in members:
             made, file = exported(one, lungs, stored), part / f"{one.name}.onnx"
             onnx.save(made, file)

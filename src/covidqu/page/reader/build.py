@@ -38,7 +38,7 @@ def reader(out: Path, model: Path | str) -> None:
     with replacing_folder(out, MARK) as part:
         for name in PAGE:
             (part / name).write_bytes((engine.assets() / name).read_bytes())
-        (part / "style.css").write_bytes((engine.assets().parent / "style.css").read_bytes())
+        (part / "style.css").write_bytes((engine.shared() / "style.css").read_bytes())
         (part / "licences.txt").write_text(engine.licences(), encoding="utf-8")
         (part / "index.html").write_text(_html(bundle), encoding="utf-8")
         _script(part, "engine", {"program": engine.program(), "wasm": engine.webassembly()})
@@ -75,7 +75,7 @@ def _array(values: np.ndarray) -> dict[str, Any]:
 def _html(bundle: Bundle) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((engine.assets() / "index.html").read_text(encoding="utf-8"))
-    icon = base64.b64encode((engine.assets().parent / "icon.svg").read_bytes()).decode()
+    icon = base64.b64encode((engine.shared() / "icon.svg").read_bytes()).decode()
     address = f"data:image/svg+xml;base64,{icon}"
     return template.render(model=bundle.metadata, policy=POLICY, notice=NOTICE, icon=address)
 

@@ -21,9 +21,14 @@ SCRIPTS = ("geometry", "pictures", "outlines", "window", "trust", "reading", "wo
 EXPORTS = re.compile(r"export\{([^{}]*)\};\s*(//#.*)?\s*")
 
 
+def shared() -> Traversable:
+    """Folder of the files that the report has, too."""
+    return resources("covidqu.page") / "assets"
+
+
 def assets() -> Traversable:
     """Folder of the page's own files."""
-    return resources("covidqu.page") / "assets" / "reader"
+    return shared() / "reader"
 
 
 def vendored(name: str) -> bytes:
