@@ -6,6 +6,9 @@ to `image_px`. What a reader must do before and after stands in the model's `met
 """
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -157,19 +160,22 @@ def exported(trained: Trained, lungs: Trained | None, stored: Stored = "float32"
     """The graph of a run; the first axis of input and outputs is the number of images."""
     network, px = reader(trained, lungs), trained.run.image_px
     example = torch.zeros((2, px, px), dtype=torch.uint8)
-    program = torch.onnx.export(
-        network,
-        (example,),
-        input_names=["image"],
-        output_names=network.outputs,
-        dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
-        opset_version=OPSET,
-        dynamo=True,
-        custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
-        optimize=True,
-        verbose=False,
-    )
+    with any_length(network.system):
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["image"],
+            output_names=network.outputs,
+            dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
+            optimize=True,
+            verbose=False,
+        )
     model = program.model_proto
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise ValueError(f"{trained.name}: the exporter has fixed the number of images; its network cannot be exported")
     plain(model.graph)
     if stored == "float16":
         halve(model.graph)
@@ -179,6 +185,19 @@ def exported(trained: Trained, lungs: Trained | None, stored: Stored = "float32"
     helper.set_model_props(model, {key: v if isinstance(v, str) else json.dumps(v) for key, v in facts.items()})
     onnx.checker.check_model(model)
     return model
+
+
+@contextmanager
+def any_length(system: System) -> Iterator[None]:
+    """`len` of a tensor is a plain number, and the exporter would take it for the number of images for good: inside,
+    the network's own module sees the symbol that stands for it.
+    """
+    module = sys.modules[type(system).__module__]
+    vars(module)["len"] = lambda values: values.shape[0] if isinstance(values, Tensor) else len(values)
+    try:
+        yield
+    finally:
+        del vars(module)["len"]
 
 
 def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *_: Any, **__: Any) -> Any:
