@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent / "campaigns"))
 from long_use import edit, in_step, made, truth
 from test_pipeline import RUNS
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.long]
+pytestmark = pytest.mark.pipeline
 
 
 def test_a_run_gets_another_name(tmp_path: Path) -> None:
