@@ -43,6 +43,9 @@ def awake(place: Workplace, name: str, seed: int = 0) -> None:
     images = np.stack([resized(np.asarray(one), settings.image_px) for one in open_packed(place.packed).images[:16]])
     with torch.no_grad():
         system.train()(prepare(torch.from_numpy(images), system.channels))
+    for module in system.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.clamp_(min=0.05)  # a channel that is all alike would blow rounding up
     about = {"scope": "model", "run": name, "config": settings.model_dump(mode="json"), "data_hash": "0" * 64}
     save_weights(place.weights(name), system.state_dict(), about | {"params_hash": "0"})
 
