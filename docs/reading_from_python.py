@@ -9,10 +9,10 @@ import sys
 import numpy as np
 from PIL import Image
 
-from covidqu.reading import load
+import covidqu
 
 picture = sys.argv[1]
-model = load(*sys.argv[2:])  # loaded once: a second or so; then images at the speed of docs/reading.md
+model = covidqu.load(*sys.argv[2:])  # loaded once: a second or so; then images at the speed of docs/reading.md
 
 # What it is: see metadata.json and README.md of the bundle.
 about = model.model.bundle.metadata

@@ -1,6 +1,6 @@
 """One's own X-rays: pictures in, lungs, infection, shares and warnings out, on ONNX Runtime.
 
-From Python: `from covidqu.reading import load`, then `load("reference").read("my-xray.png")`.
+From Python: `import covidqu`, then `covidqu.load("reference").read("my-xray.png")`.
 """
 
 from pathlib import Path
