@@ -50,7 +50,7 @@ def test_malformed_tables_are_refused(tmp_path: Path, line: str) -> None:
         found(tmp_path, TABLE + line)
 
 
-def test_ci_has_the_three_tiers() -> None:
+def test_ci_has_the_three_tiers_and_the_long_tests() -> None:
     ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     triggers = ci[True]  # YAML 1.1 reads `on` so
     assert {"push", "pull_request", "schedule", "workflow_dispatch"} == set(triggers)
@@ -58,11 +58,12 @@ def test_ci_has_the_three_tiers() -> None:
         name: (job, "\n".join(step["run"] for step in job["steps"] if "run" in step))
         for name, job in ci["jobs"].items()
     }
-    assert list(jobs) == ["tier-0", "tier-1", "tier-2"]
+    assert list(jobs) == ["tier-0", "tier-1", "tier-1-long", "tier-2"]
     assert triggers["push"] is None, "tier 0 runs on every push, to any branch"
     assert jobs["tier-0"][0]["if"] == "github.event_name != 'schedule'"
     assert jobs["tier-0"][1].endswith("python -m covidqu check")
     assert jobs["tier-1"][1] == "bash .ci/run"
+    assert jobs["tier-1-long"][1] == "bash .ci/run -m long"
     assert jobs["tier-2"][0]["runs-on"][0] == "self-hosted"
     assert "snakemake --cores all" in jobs["tier-2"][1]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

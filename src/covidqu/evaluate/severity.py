@@ -1,6 +1,6 @@
 """Agreement of two measurements of the same images, such as the infected share of the lung: predicted, annotated.
 
-Enters: (n,) predicted and (n,) annotated values; leaves: bias, limits of agreement, errors and correlations, each with
+Input: (n,) predicted and (n,) annotated values; output: bias, limits of agreement, errors and correlations, each with
 its bootstrap interval over images. All are functions of sums over images, so resamples cost one matrix product.
 """
 

@@ -1,6 +1,6 @@
 """The archive's table of contents: which entries form an image, in row order, and what is wrong with the names.
 
-Enters: an open zip file; leaves: one `Item` per image, sorted as `data.index` says, or a ValueError that lists the
+Input: an open zip file; output: one `Item` per image, sorted as `data.index` says, or a ValueError that lists the
 faults. No pixel is read here. Layout of COVID-QU-Ex:
 `{Lung,Infection} Segmentation Data/{same}/{Train,Val,Test}/{class}/{images,lung masks,infection masks}/NAME.png`.
 """

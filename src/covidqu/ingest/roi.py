@@ -1,6 +1,6 @@
 """Lung masks through which a run looks at the images of the infection subset.
 
-Enters: the packed data, and a lung model's predictions for a predicted source. Leaves: packed bits, one row per
+Input: the packed data, and a lung model's predictions for a predicted source. Output: packed bits, one row per
 infection image (a single row of ones for `whole`), and a contact sheet for a look by eye.
 """
 

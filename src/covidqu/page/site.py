@@ -1,7 +1,7 @@
 """Step `page`: the report as a static site that needs neither server nor network.
 
-Enters: the data folder (index, audit, packed images; optional), the results folder (tables, figures, comparison.csv,
-cards, histories) and the parameter files; leaves: the folder `out`, written under a temporary name and then renamed, so
+Input: the data folder (index, audit, packed images; optional), the results folder (tables, figures, comparison.csv,
+cards, histories) and the parameter files; output: the folder `out`, written under a temporary name and then renamed, so
 that a build that fails leaves the site that was there.
 """
 

@@ -1,8 +1,8 @@
 """A bundle: the folder that holds what a reading needs of one run, every byte as it was written.
 
 One ONNX file per seed, `metadata.json` (what enters and leaves the graphs, and what the run was made of, laid out like
-the one of a MONAI bundle), an .npz file of arrays for the warnings, and README.md, its model card. Enters: a folder;
-leaves: `Bundle`, or a ValueError that names the file, the fault and the remedy.
+the one of a MONAI bundle), an .npz file of arrays for the warnings, and README.md, its model card. Input: a folder;
+output: `Bundle`, or a ValueError that names the file, the fault and the remedy.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """How often each warning is given: on pictures that no reading must be trusted on, and on the images of Test.
 
-Enters: a bundle, the packed data with split and audit, of which the infection subset is used; leaves: `warnings.csv` (a
+Input: a bundle, the packed data with split and audit, of which the infection subset is used; output: `warnings.csv` (a
 row per kind of picture, a column per warning), `trust.json` (limits, calibration, copies) and the same as tables
 between the markers of a Markdown page. Limits and temperature are those of the bundle, set on Val.
 """

@@ -1,6 +1,6 @@
 """What a bundle's networks find on pictures: lungs, infection, shares, classes, and where its seeds disagree.
 
-Enters: pictures and a model; leaves: one `Reading` per picture. Logits of the seeds are averaged, then decided; what
+Input: pictures and a model; output: one `Reading` per picture. Logits of the seeds are averaged, then decided; what
 each seed says alone is kept as their disagreement.
 """
 

@@ -1,6 +1,6 @@
 """What of one picture tells whether its reading can be trusted, in plain numbers: sums, differences, block means.
 
-Enters: a picture as the data set has them, and what the networks of all seeds give for it; leaves: `Signs`. The page
+Input: a picture as the data set has them, and what the networks of all seeds give for it; output: `Signs`. The page
 repeats this arithmetic, so it stays simple.
 """
 

@@ -1,7 +1,7 @@
 """When not to trust a reading: what a picture and its outputs are held against, and the warnings that follow.
 
-Enters: the `Signs` of the images of Train and Val; leaves: arrays and limits for a bundle (`fit`). Enters: a picture,
-its outputs and a bundle; leaves: warnings. A limit is a quantile of Val, so a known share of Val images lies beyond.
+Input: the `Signs` of the images of Train and Val; output: arrays and limits for a bundle (`fit`). Input: a picture,
+its outputs and a bundle; output: warnings. A limit is a quantile of Val, so a known share of Val images lies beyond.
 Nothing is put right: a picture that is turned or inverted is said to be so, and read as it is.
 """
 

@@ -1,6 +1,6 @@
 """Masks that were read, scored against given ones: counts, protocols and intervals are those of every table here.
 
-Enters: a folder of readings and one of masks with the same names; leaves: `truth.csv` (a line per picture and mask),
+Input: a folder of readings and one of masks with the same names; output: `truth.csv` (a line per picture and mask),
 `truth.json` (numbers with intervals) and `truth.md` (a table). As COVID-QU-Ex is, both masks are first made 256 x 256.
 """
 

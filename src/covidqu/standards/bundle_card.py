@@ -1,6 +1,6 @@
 """What a bundle says of itself: what its run is, what it is for and what not, in `metadata.json` and as a model card.
 
-Enters: settings, shapes of the outputs, numbers of the run; leaves: the keys of `reading.bundle.Metadata` that need no
+Input: settings, shapes of the outputs, numbers of the run; output: the keys of `reading.bundle.Metadata` that need no
 network, and the card's text as the hub reads it.
 """
 
@@ -18,11 +18,12 @@ from covidqu.standards.rendering import card_text
 from covidqu.stored import read_json
 
 INTENDED = (
-    "To study methods: what a network marks on a frontal chest X-ray of an adult, how far seeds agree, and how far it "
-    "is from other readings. Not for diagnosis, not for triage, not for any decision about a patient."
+    "To study methods: what a network marks on a frontal chest X-ray, how far seeds agree, and how far it is "
+    "from other readings. Not for diagnosis, not for triage, not for any decision about a patient."
 )
 LIMITS = (
-    "Learnt from one public data set: other projections, devices, children and other diseases are not in it.",
+    "Learnt from one public data set of frontal views: other projections, devices and diseases are not in it. Ages are "
+    "not recorded; some of its Normal and other pneumonia images are plainly of small children.",
     "COVID-19, Non-COVID and Normal images come from different collections: a class can be that of the collection.",
     "Masks were drawn with the help of networks, one annotation per image; two annotations of one radiograph agree at "
     "a Dice of about 0.90.",

@@ -1,6 +1,6 @@
 """Step `export` of models: a run as an ONNX file, or the seeds of a run as a bundle that `reading` opens.
 
-Enters: settings, trained weights, the run's card and metrics, for a bundle the packed data and the split; leaves: one
+Input: settings, trained weights, the run's card and metrics, for a bundle the packed data and the split; output: one
 .onnx file, or a folder as `reading.bundle` describes it.
 """
 

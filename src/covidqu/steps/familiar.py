@@ -1,6 +1,6 @@
 """What a bundle's graphs give for the images of Train and Val: limits of its warnings, and its temperature.
 
-Enters: packed data, split and graphs; leaves: `Familiar`. Of Train the first seed alone is asked, for its features.
+Input: packed data, split and graphs; output: `Familiar`. Of Train the first seed alone is asked, for its features.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Committed results made again from committed scores, and every number compared: without training, torch or images.
 
-Enters: results folders with their settings, and the packed data where they are at hand; leaves: one printed line per
+Input: results folders with their settings, and the packed data where they are at hand; output: one printed line per
 difference, what was checked, what was skipped and why, and the exit status. Taken as they are: scores, cards and
 histories of runs, what is known of Val images and of class heads, baselines and architectures. All else follows.
 """

@@ -1,6 +1,6 @@
 """What a cell of a table is: measured or why not, what kind of value, in which unit; and how a missing number is told.
 
-Leaves: three enumerations whose texts stand in the CSV files, and the exception `Missing`.
+Output: three enumerations whose texts stand in the CSV files, and the exception `Missing`.
 """
 
 from enum import StrEnum

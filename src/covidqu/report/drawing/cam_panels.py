@@ -1,6 +1,6 @@
 """Paper 003, Fig. 4: Grad-CAM of the class head over the image, with annotated lung and infection.
 
-Enters: packed arrays, cam.npz, explain.parquet and scores of one run; leaves: a matplotlib figure. Images are chosen by
+Input: packed arrays, cam.npz, explain.parquet and scores of one run; output: a matplotlib figure. Images are chosen by
 annotated area, never by score; the caption has the mean over all images beside what chance would give.
 """
 
