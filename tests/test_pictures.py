@@ -246,6 +246,26 @@ def test_lossless_compression(syntax: str) -> None:
     assert near(of(dataset), IMAGE, 1)
 
 
+@pytest.mark.parametrize("process", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1"])
+def test_lossless_jpeg_in_dicom(process: str, tmp_path: Path) -> None:
+    """As GDCM writes it."""
+    import gdcm
+
+    plain, packed = tmp_path / "plain.dcm", tmp_path / "packed.dcm"
+    plain.write_bytes(dicom_bytes(dicom(TWELVE, bits=12, WindowCenter=2048, WindowWidth=4096)))
+    reader, change, writer = gdcm.PixmapReader(), gdcm.ImageChangeTransferSyntax(), gdcm.PixmapWriter()
+    reader.SetFileName(str(plain))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, process)))
+    change.SetInput(reader.GetPixmap())
+    assert change.Change()
+    writer.SetFileName(str(packed))
+    writer.SetFile(reader.GetFile())
+    writer.SetPixmap(change.GetOutputAsPixmap())
+    assert writer.Write()
+    assert near(read(packed.read_bytes()), IMAGE, 1)
+
+
 def test_jpeg_in_dicom() -> None:
     from pydicom.encaps import encapsulate
 
