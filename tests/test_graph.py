@@ -26,7 +26,7 @@ RUNS = {  # run -> what it has otherwise here
     "cbam-mtl-resunet-proposed": {"model": {"width": 8}},
     "recon-mtl-t123": {},
     "recon-mtl-cnn8": {},
-    "reference": {"model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}},
+    "reference": {"split": "official", "model": {"encoder": "resnet18", "decoder_channels": [8, 8, 8, 8, 8]}},
 }
 
 
