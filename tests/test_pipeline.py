@@ -193,7 +193,8 @@ def snakemake_makes_everything_and_dvc_records_it(copy: Copy) -> None:
     copy.commit("everything made")
     tracked = copy("git", "ls-files").splitlines()
     assert {"dvc.lock", "results/comparison.csv", f"results/runs/{RUNS[1]}/scores.parquet"} <= set(tracked)
-    assert not [name for name in tracked if name.endswith((".safetensors", ".npz", ".npy", ".zip", ".pt"))]
+    made = [name for name in tracked if not name.startswith("src/covidqu/reading/models/")]
+    assert not [name for name in made if name.endswith((".safetensors", ".npz", ".npy", ".zip", ".pt"))]
 
 
 def snakemake_reruns_what_an_edit_concerns(copy: Copy) -> None:

@@ -13,6 +13,7 @@ from expected.update import update
 from covidqu.cli import main
 from covidqu.config.params import load
 from covidqu.data.index import open_packed
+from covidqu.reading.bundle import open_bundle
 from covidqu.report import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,12 +56,23 @@ def test_no_patient_is_shown_in_git() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")
-    pictures = {"docs/pictures/tensorboard.png"}  # looked at: curves, no image
+    pictures = {  # looked at: curves; a phantom; means over images of Train, and hashes (see the next test)
+        "docs/pictures/tensorboard.png",
+        "docs/pictures/case.webp",
+        "src/covidqu/reading/models/reference/reference.npz",
+    }
     raster = (".png", ".jpg", ".jpeg", ".webp", ".npy", ".npz", ".zip")
     assert not [name for name in listed if name.lower().endswith(raster) and name not in pictures]
     for name in listed:
         if name.endswith(".svg"):
             assert "<image" not in (ROOT / name).read_text(), f"{name}: holds a raster image"
+
+
+def test_what_a_bundle_knows_of_training_images_is_their_means_hashes_and_names() -> None:
+    bundle = open_bundle("reference")
+    images = bundle.metadata.training_data.images
+    of_each = {name for name, values in bundle.arrays.items() if len(values) >= images}
+    assert of_each == {"hashes", "names"} and bundle.arrays["hashes"].nbytes == 32 * len(bundle.arrays["names"])
 
 
 def demo_step(*command: object) -> int:
