@@ -9,6 +9,7 @@ numbers for `dvc metrics diff`.
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
+from threadpoolctl import ThreadpoolController
 
 from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
@@ -174,9 +176,15 @@ def block_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
     Threshold logit > 0. `bce`: mean over pixels, natural logarithm, max(z, 0) - z t + log(1 + exp(-|z|)), which
     neither overflows nor takes the logarithm of a rounded probability.
     """
-    with ThreadPoolExecutor(cores()) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
         images = list(pool.map(_image_scores, logits, truth))
     return {column: np.array([image[column] for image in images]) for column in images[0]}
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS that is loaded: products of one image are too small for threads of their own."""
+    return ThreadpoolController()
 
 
 def _image_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, np.number | float]:
