@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from parameters import text
+from s3_server import s3_server
 
 from covidqu.config.params import read
 
@@ -157,18 +158,8 @@ def made_copy(folder: Path, params: dict | None = None) -> Copy:
 
 @pytest.fixture
 def s3() -> Iterator[str]:
-    """Address of an S3 server on this machine, with a bucket `covidqu`."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="covidqu")
-    yield address
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 def test_story(copy: Copy, tmp_path: Path, s3: str):

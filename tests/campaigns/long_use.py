@@ -18,8 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from kills import contents, tiny_params
+from s3_server import s3_server
 from test_pipeline import RUNS, Copy, made_copy
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -124,7 +124,7 @@ def the_cache_is_linked(place: Copy) -> None:
 
 
 def a_push_is_interrupted(place: Copy) -> None:
-    with s3() as address:
+    with s3_server() as address:
         stores = {"folder": (f"{place.folder}-store", ()), "bucket": ("s3://covidqu/dvc", ("endpointurl", address))}
         for name, (where, setting) in stores.items():
             clone = Copy(place.folder.with_name(f"{place.folder.name}-{name}"))
@@ -151,22 +151,6 @@ def a_push_is_interrupted(place: Copy) -> None:
             truth(place, snakemake=True, dvc=True)
             assert contents(clone.folder).keys() == contents(place.folder).keys()
             assert not clone("git", "status", "--porcelain")
-
-
-@contextmanager
-def s3() -> Iterator[str]:
-    """Address of an S3 server on this machine, with a bucket `covidqu`."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="covidqu")
-    yield address
-    server.stop()
 
 
 def two_colleagues_take_turns(place: Copy) -> None:

@@ -22,6 +22,7 @@ from covidqu.ingest.pairs import groups
 from covidqu.ingest.split import read_pairs
 from covidqu.reading import odd, trust
 from covidqu.reading.bundle import Bundle, open_bundle
+from covidqu.reading.geometry import as_input
 from covidqu.reading.signs import Signs, picture_hash, signs
 from covidqu.stored import read_parquet
 
@@ -95,14 +96,10 @@ def filled(page: Path, out: Path) -> str:
 
 def outputs_of(bundle: Bundle) -> Outputs:
     """What the graphs of a bundle give for pictures (n, 256, 256)."""
-    from covidqu.data import filters
-    from covidqu.data.examples import resized
     from covidqu.reading.model import Model
 
     model, about = Model(bundle), bundle.metadata
-    return lambda pictures: model.outputs(
-        np.stack([resized(filters.apply(about.filters, one), about.image_px) for one in pictures])
-    )
+    return lambda pictures: model.outputs(np.stack([as_input(one, about.filters, about.image_px) for one in pictures]))
 
 
 def look(pictures: Sequence[np.ndarray] | np.ndarray, outputs: Outputs) -> Looked:

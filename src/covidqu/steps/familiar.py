@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from covidqu.config.training import Run
 from covidqu.cores import cores
-from covidqu.data import filters
-from covidqu.data.examples import resized, split_rows, trained_on
+from covidqu.data.examples import split_rows, trained_on
 from covidqu.data.index import open_packed
+from covidqu.reading.geometry import as_input
 from covidqu.reading.model import run as answers
 from covidqu.reading.model import session
 from covidqu.reading.signs import Signs, signs
@@ -51,7 +51,7 @@ def looked_at(
     found, logits = [], []
     for start in tqdm(range(0, len(rows), AT_ONCE), desc=f"{part}, {len(sessions)} seeds", mininterval=2):
         pictures = [np.asarray(images[row]) for row in rows[start : start + AT_ONCE]]
-        seen = np.stack([resized(filters.apply(list(run.filters), one), run.image_px) for one in pictures])
+        seen = np.stack([as_input(one, list(run.filters), run.image_px) for one in pictures])
         outputs = [answers(one, seen) for one in sessions]
         for place, picture in enumerate(pictures):
             found.append(signs(picture, [{k: values[place] for k, values in seed.items()} for seed in outputs]))
