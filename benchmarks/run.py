@@ -14,7 +14,9 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import commands  # noqa: E402
 import computing  # noqa: E402
 import numbers_of_masks  # noqa: E402
+import peers  # noqa: E402
 import reading  # noqa: E402
 import samples  # noqa: E402
 from measuring import Line, machine  # noqa: E402
@@ -38,6 +41,7 @@ PARTS = {
     "masks": numbers_of_masks,
     "commands": commands,
     "reading": reading,
+    "peers": peers,
 }
 
 
@@ -55,12 +59,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER")
     parser.add_argument("--images", type=int, default=384, metavar="N")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks", metavar="PATH")
-    parser.add_argument("--only", choices=list(PARTS), nargs="+", default=list(PARTS))
+    parser.add_argument("--only", choices=list(PARTS), nargs="+", default=[part for part in PARTS if part != "peers"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = prepared(Path(folder), arguments.data, arguments.images)
-        lines = [line for part in arguments.only for line in PARTS[part].measure(place)]
+        lines = [line for part in arguments.only for line in alone(part, place)]
     write(lines, arguments.out, f"{arguments.images} {place.kind} images; {machine()}")
+
+
+def alone(part: str, place: Place) -> list[Line]:
+    """Measure one part in a process of its own: threads and memory of another would be measured with it."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(PARTS[part].measure, place).result()
 
 
 def prepared(folder: Path, data: Path | None, images: int) -> Place:

@@ -47,7 +47,7 @@ LAYERS = {  # name: (words, colour, whether it is a prediction and drawn dashed)
 class Shown:
     """A run as the page lists it: `drawn` mask tasks with outlines, `lacks` what cannot be shown and why.
 
-    `reduced`: whether a setting is otherwise than in the full run; Provenance says which.
+    `reduced`: whether a setting differs from the full run; Provenance says which.
     """
 
     name: str

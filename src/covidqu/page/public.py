@@ -1,4 +1,4 @@
-"""What a site that may be published leaves out: every image of a patient, with or without something painted on it."""
+"""What a site that may be published leaves out: every image of a patient, with or without something drawn on it."""
 
 from pathlib import Path
 

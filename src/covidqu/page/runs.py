@@ -1,4 +1,4 @@
-"""The runs as their cards tell them: what was trained, where, when, and what it has otherwise than the full run."""
+"""The runs as their cards tell them: what was trained, where, when, and how it differs from the full run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ NOT_TRAINED = "not trained"
 
 @dataclass(frozen=True)
 class RunState:
-    """`card` is None for a run that was not trained; `changed`: what it has otherwise than the full run."""
+    """`card` is None for a run that was not trained; `changed`: settings that differ from the full run."""
 
     name: str
     system: str

@@ -1,6 +1,6 @@
 """A bundle: the folder that holds what a reading needs of one run, every byte as it was written.
 
-One ONNX file per seed, `metadata.json` (what enters and leaves the graphs, and what the run was made of, laid out like
+One ONNX file per seed, `metadata.json` (inputs and outputs of the graphs, and what the run was made of, laid out like
 the one of a MONAI bundle), an .npz file of arrays for the warnings, and README.md, its model card. Input: a folder;
 output: `Bundle`, or a ValueError that names the file, the fault and the remedy.
 """

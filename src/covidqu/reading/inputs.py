@@ -20,12 +20,12 @@ class Input(NamedTuple):
     name: str
 
 
-def inputs(asked: list[Path], out: Path) -> tuple[list[Input], int]:
+def inputs(wanted: list[Path], out: Path) -> tuple[list[Input], int]:
     """Sorted inputs, and how many other files the folders hold. Hidden files and folders, and `out`, are not looked at.
 
     ValueError for a path that is not there, a folder that is `out` or lies inside it, and where no picture is left.
     """
-    given = [path for one in asked for path in expanded(one)]
+    given = [path for one in wanted for path in expanded(one)]
     hidden_in = out.resolve()
     files: dict[str, Path] = {}
     bases, others = [], 0
@@ -40,7 +40,7 @@ def inputs(asked: list[Path], out: Path) -> tuple[list[Input], int]:
         bases.append(os.path.abspath(path if path.is_dir() else path.parent))
         files |= {os.path.abspath(file): file for file in found}
     if not files:
-        raise ValueError(f"{', '.join(map(str, asked))}: no picture found; known are {', '.join(SUFFIXES)} and DICOM")
+        raise ValueError(f"{', '.join(map(str, wanted))}: no picture found; known are {', '.join(SUFFIXES)} and DICOM")
     base = os.path.commonpath(bases)
     names = {key: bare(Path(os.path.relpath(key, base))) for key in files}
     twice = Counter(names.values())

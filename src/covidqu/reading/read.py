@@ -30,13 +30,13 @@ BATCH_PIXELS = 32_000_000  # of them all: what is held in memory does not grow w
 SOME_FAILED = 1  # exit status
 
 
-def read(asked: list[Path], out: Path, model: Path, threads: int | None = None, truth: Path | None = None) -> int:
+def read(wanted: list[Path], out: Path, model: Path, threads: int | None = None, truth: Path | None = None) -> int:
     """Read all pictures into the folder `out`; the exit status: 0, or 1 where a file could not be read.
 
     `model`: a bundle's folder, or the name of one that comes with the package. `truth`: a folder of masks to score
     against (`truth`). ValueError for inputs, an `out` or a bundle that cannot be used at all.
     """
-    found, others = inputs(asked, out)
+    found, others = inputs(wanted, out)
     bundle = open_bundle(model)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; name a folder to write the readings to")

@@ -351,7 +351,7 @@ ARTEFACTS: tuple[Artefact, ...] = (
         "audit/000-false-infection",
         "systems.audits:invented_infection",
         runs=SWIN[1:],
-        caption="Infection that paper 000's network paints on images without annotated infection",
+        caption="Infection that paper 000's network marks on images without annotated infection",
     ),
     Table(
         "audit/002-roi-source",

@@ -1,8 +1,8 @@
 """Step `export`: one table or figure as a manuscript takes it.
 
 Input: what tables and figures read. Output: a table of rows by columns as .tex (it wants the package booktabs), .md or
-.csv, or a figure as .pdf, as wide as a column or a page, its texts real texts. The title, which says what the runs have
-otherwise than the paper, is the caption: inside .tex and .md, in a .txt file beside .csv and .pdf.
+.csv, or a figure as .pdf, as wide as a column or a page, its texts real texts. The title, which says how the runs
+differ from the paper's, is the caption: inside .tex and .md, in a .txt file beside .csv and .pdf.
 """
 
 import re

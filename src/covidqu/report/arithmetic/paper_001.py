@@ -95,7 +95,7 @@ def _batches() -> list[Cell]:
     batch = int(printed("unetpp-b3/table-1")["Batch size", "Value"])
     batches, with_covid = layout(batch)
     images = _images()
-    painted = _painted(images["Non-COVID"])
+    marked = _marked(images["Non-COVID"])
     how = "whole k with (n - k) / n rounding to the printed Dice; each scores 0, all others 1"
     same = _category("Non-COVID", "Dice").value == _category("Non-COVID", "IoU").value
     words = "IoU is the same number, as it must be for zeros and ones" if same else "IoU differs: not zeros and ones"
@@ -103,7 +103,7 @@ def _batches() -> list[Cell]:
         finding(
             "unetpp-b3/table-3: Non-COVID",
             "images with false positives",
-            *(how, listed(painted), words, _category("Non-COVID", "Dice").value),
+            *(how, listed(marked), words, _category("Non-COVID", "Dice").value),
         ),
         finding(
             f"{TABLE}: batches",
@@ -118,18 +118,18 @@ def _batches() -> list[Cell]:
         value = _score(row).value
         column = "mean over COVID-19 batches"
         cells.append(finding(f"{TABLE}: {row}", column, how, value * batches / with_covid, words, value))
-    return [*cells, *_false_positive_batches(batch, painted), _batch_sizes(max(painted, default=0))]
+    return [*cells, *_false_positive_batches(batch, marked), _batch_sizes(max(marked, default=0))]
 
 
-def _painted(images: int) -> list[int]:
+def _marked(images: int) -> list[int]:
     dice = _category("Non-COVID", "Dice")
     return [images - k for k in counts_that_fit(images, dice)]
 
 
-def _false_positive_batches(batch: int, painted: list[int]) -> list[Cell]:
+def _false_positive_batches(batch: int, marked: list[int]) -> list[Cell]:
     batches, with_covid = layout(batch)
     possible = [k for k in range(batches - with_covid + 1) if fits(batch, k)]
-    agree = any(min(p, 1) <= k <= p for k in possible for p in painted)  # p images fall into 1 to p batches
+    agree = any(min(p, 1) <= k <= p for k in possible for p in marked)  # p images fall into 1 to p batches
     how = f"k of {batches - with_covid} other batches with false positives for which Table II agrees with itself"
     words = "as many batches as Table III allows" if agree else "Table III has no such number of images"
     row, dice = f"{TABLE}: Dice Coefficient", _score("Dice Coefficient").value

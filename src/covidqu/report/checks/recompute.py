@@ -262,7 +262,7 @@ def markdown_rows(page: str) -> check.Content:
 
 
 def moved_lines(name: str, was: str, now: str, *, with_table: bool) -> list[str]:
-    """Lines of a Markdown text that differ: title, remarks and, where asked, rows of the table."""
+    """Lines of a Markdown text that differ: title, remarks and, where wanted, rows of the table."""
     old, new = ([line for line in page.splitlines() if with_table or not line.startswith("|")] for page in (was, now))
     pairs = [pair for pair in zip_longest(old, new, fillvalue="") if pair[0] != pair[1]]
     return [f"{name}: text moved: {shown(*pair)}" for pair in pairs]

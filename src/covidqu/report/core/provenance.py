@@ -1,8 +1,8 @@
 """Where every setting of every run comes from: stated by the paper, inferred, or chosen here.
 
 Input: `settings/*.yaml` of this package, one per system, and `common.yaml` for what all share; output: per run the full
-settings with their origin, and what a run has otherwise. Dotted keys lead into a run's configuration, through lists by
-`kind`: `augment.affine.p`. Keys under `code` are no settings: the code fixes them.
+settings with their origin, and how a run differs from the full run. Dotted keys lead into a run's configuration,
+through lists by `kind`: `augment.affine.p`. Keys under `code` are no settings: the code fixes them.
 """
 
 from dataclasses import dataclass
@@ -152,7 +152,7 @@ def lacks_settings(params: Params, run: str, config: dict[str, Any]) -> bool:
 
 
 def deviations(params: Params, run: str, config: dict[str, Any] | None = None) -> dict[str, Setting]:
-    """Dotted key -> setting, for those that the run has otherwise; another seed is no deviation."""
+    """Dotted key -> setting, where the run differs; another seed is no deviation."""
     found = provenance(params, run, config)
     return {s.key: s for s in found if s.actual != s.value and s.key != "seed"}
 

@@ -70,7 +70,7 @@ def _of_run(sources: Sources, run: str) -> list[str]:
 
 
 def deviations_of(sources: Sources, run: str) -> dict[str, Setting]:
-    """Dotted key -> what the run's card has otherwise than the full run; empty without a card."""
+    """Dotted key -> where the run's card differs from the full run; empty without a card."""
     return deviations(sources.params, run, sources.card(run)["config"]) if sources.has_card(run) else {}
 
 

@@ -2,7 +2,7 @@
 
 Input: validation.parquet of the pairs of runs in `params.ablations`. Output: cells, a row per part, and one figure.
 A difference is the run with the part minus the run without it, paired over images. Its interval is over images; whether
-it is more than another seed does is asked of the runs that were trained with several.
+it is more than another seed does is judged by the runs that were trained with several.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tables `audit/*`: questions that the papers leave open, asked of our runs of the same networks.
+"""Tables `audit/*`: questions that the papers leave open, answered by our runs of the same networks.
 
 Input: scores and explain.parquet of runs. Output: cells. Differences are paired: both numbers come from the same test
 images, which are resampled together.

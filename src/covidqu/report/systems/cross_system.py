@@ -108,7 +108,7 @@ class CovidAgainstRest(Measure):
                 found = classification.auc_interval(order, truth, config)
             except ValueError as error:
                 raise Missing(Status.NOT_RUN, str(error)) from None
-        return Number(found, class_protocol(self.metric), len(truth), _untaught(scores, classes), Unit.FRACTION)
+        return Number(found, class_protocol(self.metric), len(truth), _unknown(scores, classes), Unit.FRACTION)
 
 
 def covid_against_rest(scores: pd.DataFrame, positive: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,10 +121,10 @@ def covid_against_rest(scores: pd.DataFrame, positive: int) -> tuple[np.ndarray,
     return truth, classification.log_odds(found, positive), found.argmax(axis=1) == positive
 
 
-def _untaught(scores: pd.DataFrame, classes: dict[str, int]) -> str:
+def _unknown(scores: pd.DataFrame, classes: dict[str, int]) -> str:
     unknown = sorted(set(scores["label"]) - set(classes))
     if not unknown:
         return ""
     count, known = int(scores["label"].isin(unknown).sum()), " and ".join(sorted(classes))
     images = f"{count} {' and '.join(unknown)} images"
-    return f"the head was taught {known} only: {images} are judged by its infected probability"
+    return f"the head was trained on {known} only: {images} are judged by its infected probability"

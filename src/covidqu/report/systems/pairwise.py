@@ -31,7 +31,7 @@ from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cross_system import ACCURACY, AUC, COVID, covid_against_rest
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 
-SHARES = {  # what is asked: protocol, measure
+SHARES = {  # measure's name: protocol, measure
     f"{column}, {who}": (protocol, FALSE_POSITIVES[column]) for column in MARKED for protocol, who in APART.items()
 }
 
@@ -41,14 +41,14 @@ Answer = tuple[Cell, tuple[float, ...]]  # a difference, and p of each test
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared, by which tests, each a family; `asked` gives the difference and a p of each test.
+    """What is compared, by which tests, each a family; `compare` gives the difference and a p of each test.
 
     ValueError where it cannot.
     """
 
     what: str
     tests: tuple[str, ...]
-    asked: Callable[[Sources, str, str, str], Answer]
+    compare: Callable[[Sources, str, str, str], Answer]
     of_class: bool = False
 
 
@@ -67,7 +67,7 @@ def _family(sources: Sources, question: Question) -> list[Cell]:
         try:
             if reason:
                 raise ValueError(reason)
-            tested.append(question.asked(sources, row, run_a, run_b))
+            tested.append(question.compare(sources, row, run_a, run_b))
         except ValueError as error:
             names = [name for test in question.tests for name in _columns(question, test)]
             cells += [not_run(row, name, str(error)) for name in (column, *names)]
@@ -109,8 +109,8 @@ def _false_infection(what: str, sources: Sources, row: str, run_a: str, run_b: s
 
 def _of_masks(sources: Sources, row: str, column: str, runs: tuple[str, str], protocol: str, metric: str) -> Answer:
     """Sign flips of the mean and Wilcoxon's test of a measure per image, McNemar's of one that is 0 or 1."""
-    asked = Difference(run=runs[0], other=runs[1], metric=metric, protocol=protocol)
-    difference = evaluate(sources, row, column, asked)
+    compared = Difference(run=runs[0], other=runs[1], metric=metric, protocol=protocol)
+    difference = evaluate(sources, row, column, compared)
     a, b = (per_image(protocol, scores, "infection")[metric] for scores in on_shared_images(sources, *runs))
     if not difference.measured:
         raise ValueError(difference.note)
