@@ -133,7 +133,6 @@ def test_every_table_of_the_paper_is_there_with_each_printed_value_once(full: So
 
 def test_only_what_is_printed_only_stays_open(full: Sources) -> None:
     source = paper("cbam-mtl")
-    assert source.implemented
     for name in NAMES:
         for c in built(full, name):
             only = source.only(name.split("/")[1], c.row) if c.published is not None else None

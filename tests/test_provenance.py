@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from covidqu.config.params import Params, load
-from covidqu.report.core.provenance import TECHNICAL, deviations, entries, fixed, overlay_of, provenance, read, value_at
+from covidqu.report.core.provenance import deviations, entries, fixed, overlay_of, provenance, read, value_at
 from covidqu.report.core.published import OUR_SYSTEM, SHOWN, printed
 from covidqu.report.core.titles import of_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = ROOT / "workflow/overlays"
+
+TECHNICAL = ("accelerator", "devices", "threads", "deterministic")  # where and how fast, not what
 
 
 def loaded(*overlays: str) -> Params:

@@ -20,7 +20,6 @@ from covidqu.config.reading import Loader
 from covidqu.report.core.published import SHOWN
 
 How = Literal["stated", "inferred", "chosen"]
-TECHNICAL = ("accelerator", "devices", "threads", "deterministic")  # where and how fast, not what
 
 
 class Entry(Strict):

@@ -108,12 +108,11 @@ class PrintedOnly(Strict):
 
 
 class Paper(Strict):
-    """What one paper prints. `implemented`: whether the system can be trained in this version."""
+    """What one paper prints."""
 
     paper: Literal["000", "001", "002", "003", "004"]
     system: str
     name: str
-    implemented: bool
     modality: Literal["X-ray", "CT"]
     printed_only: list[PrintedOnly]
     tables: dict[str, PrintedTable]
