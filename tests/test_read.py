@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,9 +30,10 @@ from covidqu.reading import geometry, truth
 from covidqu.reading.bundle import NOTICE, open_bundle
 from covidqu.reading.inputs import inputs
 from covidqu.reading.model import Model
-from covidqu.reading.outputs import LEAST_OVERLAY, overlay, percent, wrapped
+from covidqu.reading.outputs import LEAST_OVERLAY, lines, overlay, percent, row, wrapped
 from covidqu.reading.pictures import Picture, of_array
 from covidqu.reading.reading import dice, measured, midline, probabilities, read
+from covidqu.reading.trust import Warning
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,22 +87,22 @@ def test_a_folder_is_read_and_what_is_no_picture_is_said(
     assert "1 other files" in said and f"4 of 5 read: {out}/readings.csv. {NOTICE}." in said
     found = rows(out)
     assert list(found) == ["a/x", "b/1.2.840.5", "b/broken", "b/deep/x.jpg", "b/deep/x.png"]
-    assert [row["status"] for row in found.values()] == ["read", "read", "error", "read", "read"]
-    assert all(row["use"] == NOTICE for row in found.values())
-    for name, row in found.items():
-        if row["status"] == "error":
-            assert "broken.png: damaged" in row["error"] and not (out / f"json/{name}.json").exists()
+    assert [one["status"] for one in found.values()] == ["read", "read", "error", "read", "read"]
+    assert all(one["use"] == NOTICE for one in found.values())
+    for name, one in found.items():
+        if one["status"] == "error":
+            assert "broken.png: damaged" in one["error"] and not (out / f"json/{name}.json").exists()
             continue
         record = json.loads((out / f"json/{name}.json").read_text())
         assert record["use"] == NOTICE and record["model"]["sha256"] == open_bundle(grey).metadata.sha256
         assert len(record["model"]["members"]) == 2 and record["versions"]["covidqu"]
         for task in ("lung", "infection"):
             with Image.open(out / f"{task}/{name}.png") as mask:
-                assert mask.info["Comment"] == NOTICE and mask.size == (int(row["width"]), int(row["height"]))
+                assert mask.info["Comment"] == NOTICE and mask.size == (int(one["width"]), int(one["height"]))
                 pixels = np.asarray(mask)
             assert set(np.unique(pixels)) <= {0, 255}
-            assert np.count_nonzero(pixels) == int(row[f"{task}_px_both"]) > 0
-        shares = [float(row[f"infected_share_{side}"]) for side in ("both", "image_left", "image_right")]
+            assert np.count_nonzero(pixels) == int(one[f"{task}_px_both"]) > 0
+        shares = [float(one[f"infected_share_{side}"]) for side in ("both", "image_left", "image_right")]
         assert min(shares[1:]) <= shares[0] <= max(shares[1:])
         assert (out / f"overlay/{name}.png").is_file()
     assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("*.lock"))
@@ -363,24 +365,69 @@ def test_disagreement_of_seeds(grey: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (256, 256), (90, 900), (900, 90), (2500, 2000)])
-def test_the_notice_is_burnt_in_at_every_size(grey: Path, width: int, height: int, monkeypatch) -> None:
+def test_the_notice_is_above_the_picture_and_hides_nothing(grey: Path, width: int, height: int) -> None:
     (found,) = read([of_array(enlarged(chest().image, width, height))], Model(open_bundle(grey)))
-    with_words = overlay(found, "name")
-    assert min(with_words.shape[:2]) >= min(LEAST_OVERLAY, min(width, height) * (LEAST_OVERLAY // min(width, height)))
-    monkeypatch.setattr("covidqu.reading.outputs.notice", lambda canvas: None)
-    without = overlay(found, "name")
-    times = -(-LEAST_OVERLAY // min(width, height))
-    on_picture = (with_words != without)[: max(1, times) * height]
-    assert on_picture.any() and not (with_words != without)[max(1, times) * height :].any()
-    rows_of_words = np.flatnonzero((with_words == 255).all(axis=2)[: max(1, times) * height] & on_picture.any(axis=2))
-    assert len(rows_of_words) > 100, "white letters"
+    drawn = overlay(replace(found, masks={}), "name")
+    assert min(drawn.shape[:2]) >= min(LEAST_OVERLAY, min(width, height) * (LEAST_OVERLAY // min(width, height)))
+    times = max(1, -(-LEAST_OVERLAY // min(width, height)))
+    shown = cv2.resize(found.picture.pixels, (width * times, height * times), interpolation=cv2.INTER_CUBIC)
+    (above,) = (top for top in range(200) if (drawn[top : top + len(shown)] == shown[..., None]).all())
+    assert ((drawn[:above] == 255).all(axis=2)).sum() > 100, "white letters"
+
+
+def test_numbers_of_no_chest_are_left_out(grey: Path) -> None:
+    (found,) = read([of_array(chest().image)], Model(open_bundle(grey)))
+    doubtful = replace(found, warnings=(*found.warnings, Warning("no-chest", "no chest", 2.0, 1.5)))
+    for one, useful in ((found, True), (doubtful, False)):
+        words = " ".join(line for line, _ in lines(one, "x"))
+        assert ("of the lungs" in words) == ("Class" in words) == useful and ("Do not use" in words) != useful
+        record = {"input": {"name": "x"}, **one.to_json()}
+        numbers = [value for value in row("x", record).values() if isinstance(value, int | float)]
+        assert len(numbers) == (18 if useful else 2), "height and width are left"
+        assert record["infected_share_of_lung"]["both"] is not None, "the JSON file has them all the same"
+
+
+def test_what_one_seed_says_alone_is_nothing_new(tmp_path: Path) -> None:
+    bundle(tmp_path / "one", darks=(110.0,))
+    (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "one")))
+    line = row("x", {"input": {"name": "x"}, **found.to_json()})
+    assert line["infected_share_both"] and line["infected_share_lowest_seed"] is None
+    assert "trainings" not in " ".join(words for words, _ in lines(found, "x"))
+
+
+def test_a_mirrored_picture_has_no_usual_side(grey: Path) -> None:
+    (found,) = read([of_array(chest().image)], Model(open_bundle(grey)))
+    mirrored = replace(found, warnings=(Warning("mirrored", "sides may be wrong", 4.0, 3.0),))
+    said = [" ".join(words for words, _ in lines(one, "x")) for one in (found, mirrored)]
+    assert ["patient's right" in words for words in said] == [True, False]
+
+
+def test_another_call_adds_to_the_table_and_a_replaced_picture_is_said(
+    grey: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for day, number in (("monday", 1), ("tuesday", 2)):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "a.png").write_bytes(png(chest(number).image))
+    (tmp_path / "monday/b.png").write_bytes(png(chest(3).image))
+    assert call(tmp_path / "monday", "--out", out, "--model", grey) == 0
+    before = rows(out)
+    assert "replaces" not in capsys.readouterr().err
+    assert call(tmp_path / "tuesday/a.png", "--out", out, "--model", grey) == 0
+    assert "tuesday/a.png: replaces the reading of another picture called a in" in capsys.readouterr().err
+    after = rows(out)
+    assert list(after) == ["a", "b"] and after["b"] == before["b"] and after["a"]["sha256"] != before["a"]["sha256"]
+    (out / "infection/b.png").unlink()
+    assert call(tmp_path / "tuesday/a.png", "--out", out, "--model", grey) == 0
+    assert list(rows(out)) == ["a"], "a reading of which a file is gone has no line"
 
 
 def test_outlines_are_at_the_edge_of_a_mask(grey: Path) -> None:
     pixels = np.full((700, 700), 200, np.uint8)
     pixels[200:400, 300:500] = 0
     (found,) = read([of_array(pixels)], Model(open_bundle(grey)))
-    drawn = overlay(found, "name")[:600].astype(int)
+    drawn = overlay(found, "name").astype(int)
+    drawn = drawn[np.flatnonzero((drawn[:, 0] == 200).all(axis=1))[0] :][:600]  # from the first row of the picture
     coloured = np.ptp(drawn, axis=2) > 60
     ys, xs = np.nonzero(coloured)
     assert len(ys) and abs(ys.min() - 200) <= 6 and abs(ys.max() - 400) <= 6 and abs(xs.min() - 300) <= 6
@@ -391,13 +438,23 @@ def test_words_are_broken_to_the_width() -> None:
 
     font = ImageFont.load_default(14)
     for words in ("", "a b", "word " * 50, "w" * 500, "a\nb \x00 c"):
-        lines = wrapped(words, font, 200)
-        assert all(font.getlength(line) <= 200 for line in lines) and lines
-        assert "".join(lines).replace(" ", "") == words.replace("\n", "?").replace("\x00", "?").replace(" ", "")
+        broken = wrapped(words, font, 200)
+        assert all(font.getlength(line) <= 200 for line in broken) and broken
+        assert "".join(broken).replace(" ", "") == words.replace("\n", "?").replace("\x00", "?").replace(" ", "")
 
 
 def test_shares_for_people() -> None:
-    assert [percent(v) for v in (None, 0.0, 0.004, 0.0996, 0.5, 1.0)] == ["no lung", "0%", "0.4%", "10%", "50%", "100%"]
+    said = {
+        None: "no lung",
+        0.0: "0%",
+        1e-5: "<0.1%",
+        0.004: "0.4%",
+        0.0996: "10%",
+        0.5: "50%",
+        0.9996: ">99%",
+        1.0: "100%",
+    }
+    assert {share: percent(share) for share in said} == said
 
 
 # --- DICOM ---

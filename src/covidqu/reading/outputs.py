@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ JSON = "json"
 COLOURS = {"lung": (86, 180, 233), "infection": (240, 228, 66)}  # Okabe and Ito 2008, as in the figures of the report
 LEAST_OVERLAY = 512  # pixels of the shorter side of a picture, below which it is shown several times larger
 BEHIND, TEXT, ALERT = (16, 16, 16), (235, 235, 235), (255, 176, 120)
-HALO = 0.75  # of black, under the words on the picture
+WHAT = "Only infection by COVID-19 is outlined, no other pneumonia"
+NO_USE = "no-chest"  # the warning with which numbers are not shown: they would be of no chest
 Row = dict[str, Any]
 
 
@@ -78,11 +79,20 @@ def whole(path: Path) -> Iterator[Path]:
 
 def kept(out: Path, name: str, sha256: str, model_sha256: str, version: str) -> dict[str, Any] | None:
     """What an earlier call has written for the same bytes, model and version, if all its files are whole; else None."""
+    record = whole_record(out, name)
+    if record is None:
+        return None
+    same = (record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"])
+    return record if same == (sha256, model_sha256, version) else None
+
+
+def whole_record(out: Path, name: str) -> dict[str, Any] | None:
+    """What the JSON file of a reading holds, if its files are whole."""
     try:
-        record = json.loads(place(out, "json", name).read_text(encoding="utf-8"))
-        same = (record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"])
+        record = json.loads(place(out, JSON, name).read_text(encoding="utf-8"))
+        row(name, record)
         sizes = {kind: place(out, kind, name).stat().st_size for kind in record["files"]}
-        return record if same == (sha256, model_sha256, version) and sizes == record["files"] else None
+        return record if sizes == record["files"] and record["versions"]["covidqu"] else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -111,9 +121,9 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def overlay(found: Reading, name: str) -> np.ndarray:
-    """(h, w, 3) uint8: the picture with outlines of both masks, a legend and numbers below.
+    """(h, w, 3) uint8: the picture with outlines of both masks, words on its use above, a legend and numbers below.
 
-    A small picture is shown larger, by a whole number; the words on their use are on the picture itself.
+    A small picture is shown larger, by a whole number. Nothing hides a part of it.
     """
     height, width = found.picture.size
     times = max(1, -(-LEAST_OVERLAY // min(height, width)))
@@ -123,9 +133,8 @@ def overlay(found: Reading, name: str) -> np.ndarray:
     for task in MASKS:
         if task in found.masks:
             outline(drawn, found.masks[task], times, COLOURS[task], thick)
-    canvas = Image.fromarray(drawn)
-    notice(canvas)
-    return np.asarray(with_legend(canvas, list(found.masks), lines(found, name)))
+    canvas = with_legend(Image.fromarray(drawn), list(found.masks), lines(found, name))
+    return np.asarray(with_notice(canvas))
 
 
 def outline(drawn: np.ndarray, mask: np.ndarray, times: int, colour: tuple[int, int, int], thick: int) -> None:
@@ -136,16 +145,16 @@ def outline(drawn: np.ndarray, mask: np.ndarray, times: int, colour: tuple[int, 
     cv2.drawContours(drawn, rings, -1, colour, thick, cv2.LINE_AA)
 
 
-def notice(canvas: Image.Image) -> None:
-    """Burn the words on its use into the lower edge of the picture."""
+def with_notice(canvas: Image.Image) -> Image.Image:
+    """The picture below a strip with the words on its use."""
     font = fitting(NOTICE, canvas.width * 0.9, max(12, min(canvas.size) // 28))
     left, top, right, bottom = font.getbbox(NOTICE)
     high = round((bottom - top) * 1.8)
-    band = Image.new("RGB", (canvas.width, high), (0, 0, 0))
-    below = canvas.crop((0, canvas.height - high, canvas.width, canvas.height))
-    canvas.paste(Image.blend(below, band, HALO), (0, canvas.height - high))
-    at = ((canvas.width - (right - left)) / 2 - left, canvas.height - high + (high - (bottom - top)) / 2 - top)
-    ImageDraw.Draw(canvas).text(at, NOTICE, font=font, fill=(255, 255, 255))
+    out = Image.new("RGB", (canvas.width, high + canvas.height), (0, 0, 0))
+    out.paste(canvas, (0, high))
+    at = ((canvas.width - (right - left)) / 2 - left, (high - (bottom - top)) / 2 - top)
+    ImageDraw.Draw(out).text(at, NOTICE, font=font, fill=(255, 255, 255))
+    return out
 
 
 def fitting(words: str, width: float, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -155,25 +164,35 @@ def fitting(words: str, width: float, size: int) -> ImageFont.FreeTypeFont | Ima
 
 
 def lines(found: Reading, name: str) -> list[tuple[str, tuple[int, int, int]]]:
-    """What stands below the picture, with colours."""
-    said = [(text(name), TEXT)]
+    """What stands below the picture, with colours: warnings first, and numbers unless it is no chest."""
+    codes = {warning.code for warning in found.warnings}
+    said = [(text(name), TEXT), *((f"Warning: {warning.text}", ALERT) for warning in found.warnings)]
+    if NO_USE in codes:
+        return [*said, ("Do not use this reading. Its numbers are left out.", ALERT)]
     if found.shares:
         both, left, right = (percent(found.shares[side]) for side in SIDES)
-        said.append((f"Infected share of the lungs: {both}", TEXT))
-        said.append((f"image left (the patient's right, as a rule) {left}, image right {right}", TEXT))
+        usual = "" if "mirrored" in codes else " (as a rule the patient's right)"
+        said.append((f"COVID-19 infection: {both} of the lungs", TEXT))
+        said.append((f"of the lung at the image's left{usual} {left}, at its right {right}", TEXT))
     spread = [share for share in found.seeds["infected_share_of_lung"] if share is not None]
     if len(spread) > 1:
-        said.append((f"{len(spread)} trainings find {percent(min(spread))} to {percent(max(spread))}", TEXT))
+        said.append((f"{len(spread)} trainings alone: {percent(min(spread))} to {percent(max(spread))}", TEXT))
+    if "infection" in found.masks:
+        said.append((WHAT, TEXT))
     if found.probabilities:
         classes = ", ".join(f"{label} {percent(p)}" for label, p in found.probabilities.items())
-        said.append((f"Class: {classes}", TEXT))
-    return said + [(f"Warning: {warning.text}", ALERT) for warning in found.warnings]
+        said.append((f"Class (in part a guess at the image collection): {classes}", TEXT))
+    return said
 
 
 def percent(share: float | None) -> str:
-    """For people: one digit behind the point below 10 %."""
+    """For people: one digit behind the point below 10 %; what is not quite none or all is not called so."""
     if share is None:
         return "no lung"
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    if 0.995 <= share < 1:
+        return ">99%"
     return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
 
 
@@ -218,23 +237,39 @@ def pieces(word: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
 
 
 def row(name: str, record: dict[str, Any]) -> Row:
-    """The line of one reading in `readings.csv`; shares and probabilities as fractions."""
+    """The line of one reading in `readings.csv`; shares and probabilities as fractions, none of what is no chest.
+
+    What seeds say alone is of several: a single one leaves those columns empty.
+    """
     seeds, shares = record["seeds"], record["infected_share_of_lung"]
+    codes = [warning["code"] for warning in record["warnings"]]
     spread = [share for share in seeds["infected_share_of_lung"] if share is not None]
-    found: Row = {"name": text(name), "status": "read", "error": ""}
-    found["warnings"] = " ".join(warning["code"] for warning in record["warnings"])
+    found: Row = {"name": text(name), "status": "read", "error": "", "warnings": " ".join(codes)}
     for side in SIDES:
         found[f"infected_share_{side}"] = shares.get(side)
-    found["infected_share_lowest_seed"] = min(spread, default=None)
-    found["infected_share_highest_seed"] = max(spread, default=None)
+    found["infected_share_lowest_seed"] = min(spread) if len(spread) > 1 else None
+    found["infected_share_highest_seed"] = max(spread) if len(spread) > 1 else None
     for task in MASKS:
         for side in SIDES:
             found[f"{task}_px_{side}"] = record["pixels"].get(task, {}).get(side)
         found[f"{task}_dice_between_seeds"] = seeds["dice"].get(task)
     for label, probability in record["probabilities"].items():
         found[f"probability {label}"] = probability
+    if NO_USE in codes:
+        found |= {key: None for key, value in found.items() if not isinstance(value, str)}
     found |= {key: record["input"][key] for key in ("width", "height", "kind", "sha256")}
     return found | {"model": record["model"]["name"], "model_sha256": record["model"]["sha256"], "use": NOTICE}
+
+
+def earlier(out: Path, names: Container[str]) -> list[Row]:
+    """Lines of whole readings that other calls have written into the folder: of all names but these, sorted."""
+    found = []
+    for file in sorted((out / JSON).rglob("*.json")):
+        name = file.relative_to(out / JSON).with_suffix("").as_posix()
+        record = None if name in names else whole_record(out, name)
+        if record is not None:
+            found.append(row(name, record))
+    return found
 
 
 def failed(name: str, error: str) -> Row:

@@ -48,6 +48,8 @@ def read(wanted: list[Path], out: Path, model: Path, threads: int | None = None,
         rows = read_all(found, out, bundle, threads or cores())
     bad = sum(row["status"] == "error" for row in rows.values())
     print(f"{len(rows) - bad} of {len(rows)} read: {out / outputs.TABLE}. {NOTICE}.", file=sys.stderr)
+    if len(rows) > bad:
+        print(f"Look at the pictures first: {out / outputs.FOLDERS['overlay']}", file=sys.stderr)
     if truth is not None:
         from covidqu.reading.truth import score
 
@@ -56,7 +58,10 @@ def read(wanted: list[Path], out: Path, model: Path, threads: int | None = None,
 
 
 def read_all(found: list[Input], out: Path, bundle: Bundle, threads: int) -> dict[str, outputs.Row]:
-    """Name -> line of the table; the table is written in any case, also after Ctrl-C."""
+    """Name -> line of the table; the table is written in any case, also after Ctrl-C.
+
+    Behind these lines it has those of readings that earlier calls have left in `out`.
+    """
     rows: dict[str, outputs.Row] = {}
     model: Model | None = None
     try:
@@ -70,7 +75,8 @@ def read_all(found: list[Input], out: Path, bundle: Bundle, threads: int) -> dic
                     rows[one.name] = row
                 bar.update(len(batch))
     finally:
-        outputs.write_table(out, [rows[one.name] for one in found if one.name in rows])
+        mine = [rows[one.name] for one in found if one.name in rows]
+        outputs.write_table(out, mine + outputs.earlier(out, {one.name for one in found}))
     return rows
 
 
@@ -81,8 +87,12 @@ def to_read(
     for one in found:
         try:
             data = content(one.path)
-            record = outputs.kept(out, one.name, sha256(data).hexdigest(), model_sha256, versions()["covidqu"])
+            digest = sha256(data).hexdigest()
+            record = outputs.kept(out, one.name, digest, model_sha256, versions()["covidqu"])
             if record is None:
+                before = outputs.whole_record(out, one.name)
+                if before is not None and before["input"]["sha256"] != digest:
+                    tell(f"{one.path}: replaces the reading of another picture called {one.name} in {out}")
                 yield one, decoded(one.path, data)
                 continue
             rows[one.name] = outputs.row(one.name, record)
@@ -119,6 +129,11 @@ def written(out: Path, one: Input, reading: Reading) -> tuple[Input, outputs.Row
 def skipped(out: Path, one: Input, why: str) -> outputs.Row:
     """Tell why a file is not read; its line. Results of what it held before are removed."""
     why = " ".join(why.split())
-    tqdm.write(outputs.text(f"covidqu read: {why}"), file=sys.stderr)
+    tell(why)
     outputs.discard(out, one.name)
     return outputs.failed(one.name, why)
+
+
+def tell(words: str) -> None:
+    """A line for people, above the progress bar."""
+    tqdm.write(outputs.text(f"covidqu read: {words}"), file=sys.stderr)

@@ -25,7 +25,7 @@ VALLEY = 0.5  # of the lungs' greatest height: where columns between them have l
 PACKAGES = ("covidqu", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydicom")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reading:
     """Of one picture, (H, W) pixels.
 
@@ -42,6 +42,14 @@ class Reading:
     seeds: dict[str, Any]
     warnings: tuple[Warning, ...]
     model: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Numbers and warnings; no pixels."""
+        height, width = self.picture.size
+        codes = [warning.code for warning in self.warnings]
+        return (
+            f"Reading({width} x {height}, shares={self.shares}, probabilities={self.probabilities}, warnings={codes})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but pixels, ready for JSON. No element of a DICOM header is in it."""

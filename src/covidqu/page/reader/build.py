@@ -15,6 +15,7 @@ import numpy as np
 from covidqu.page.folder import replacing_folder
 from covidqu.page.reader import MARK, engine
 from covidqu.reading.bundle import NOTICE, Bundle, open_bundle
+from covidqu.reading.outputs import NO_USE, WHAT
 from covidqu.reading.trust import CHECKS
 
 PAGE = ("app.js", "window.js", "reader.css")  # as they are
@@ -60,6 +61,8 @@ def _described(bundle: Bundle) -> dict[str, Any]:
         "arrays": arrays,
         "checks": checks,
         "notice": NOTICE,
+        "what": WHAT,
+        "no_use": NO_USE,
         "covidqu_built": version("covidqu"),
     }
     metadata = bundle.metadata.model_dump(mode="json")

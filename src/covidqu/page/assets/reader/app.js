@@ -196,25 +196,40 @@ function fit() { // the whole picture, as large as its frame lets it be
 }
 
 function warned({ warnings }) {
-  const none = make("li", { class: "fine" }, "No warning: nothing here says that this is no picture of the kind that the network learnt from. That does not make it right.");
-  by("warnings").replaceChildren(...(warnings.length ? warnings.map(({ text }) => make("li", {}, text[0].toUpperCase() + text.slice(1) + ".")) : [none]));
+  const none = make("li", { class: "fine" }, "No warning. A reading without a warning can still be wrong.");
+  const told = warnings.map(({ text }) => make("li", {}, text[0].toUpperCase() + text.slice(1) + "."));
+  if (useless({ warnings })) told.unshift(make("li", {}, make("strong", {}, NO_NUMBERS)));
+  by("warnings").replaceChildren(...(told.length ? told : [none]));
 }
 
-const percent = (share) => (share === null || share === undefined ? "no lung" : `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)}%`);
+/* ---- as reading/outputs.py ---- */
+const NO_NUMBERS = "Do not use this reading. Its numbers are left out.";
+const useless = ({ warnings }) => warnings.some(({ code }) => code === data.bundle.no_use);
+const mirrored = ({ warnings }) => warnings.some(({ code }) => code === "mirrored");
+
+function percent(share) {
+  if (share === null || share === undefined) return "no lung";
+  if (share > 0 && share < 0.0005) return "<0.1%";
+  if (share >= 0.995 && share < 1) return ">99%";
+  return `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)}%`;
+}
 
 function facts(reading) { // what there is of it: a run may lack lungs, infection or classes
   const parts = [];
   const shares = reading.infected_share_of_lung;
-  if ("both" in shares) {
+  const useful = !useless(reading);
+  if (useful && "both" in shares) {
     const box = ([name, more, side]) => make("div", {}, make("dt", {}, name, make("small", {}, more)), make("dd", {}, percent(shares[side])));
-    const named = [["Lungs infected", "share of both", "both"], ["Image left", "usually their right", "image_left"], ["Image right", "usually their left", "image_right"]];
+    const usual = (side) => (mirrored(reading) ? "" : `usually their ${side}`);
+    const named = [["COVID-19 infection", "share of both lungs", "both"], ["Image left", usual("right"), "image_left"], ["Image right", usual("left"), "image_right"]];
     parts.push(make("dl", { class: "shares" }, ...named.map(box)));
   }
+  if ("infection" in reading.pixels) parts.push(make("p", { class: "what" }, `${data.bundle.what}.`));
   const chances = Object.entries(reading.probabilities).flatMap(([label, p]) => [
     make("span", {}, label), make("meter", { min: 0, max: 1, value: p, "aria-label": label }), make("output", {}, percent(p)),
   ]);
-  if (chances.length) parts.push(make("h3", {}, "Probability of each class"), make("div", { class: "chances" }, ...chances));
-  const list = rows(reading).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  if (useful && chances.length) parts.push(make("h3", {}, "Class, in part a guess at the image collection"), make("div", { class: "chances" }, ...chances));
+  const list = rows(reading, useful).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   parts.push(make("h3", {}, "Seeds and file"), make("dl", { class: "facts" }, ...list));
   if (reading.input.notes.length) parts.push(make("ul", { class: "notes" }, ...reading.input.notes.map((note) => make("li", {}, note))));
   return parts;
@@ -222,19 +237,19 @@ function facts(reading) { // what there is of it: a run may lack lungs, infectio
 
 const spread = ({ seeds }) => seeds.infected_share_of_lung.filter((share) => share !== null);
 
-function rows(reading) { // what the seeds say alone, and what was read
+function rows(reading, useful) { // what the seeds say alone, and what was read
   const { input, seeds, pixels } = reading;
   const each = spread(reading);
   const count = `${seeds.seed.length} networks alone`;
   const found = [];
-  if (seeds.seed.length > 1 && each.length) found.push([count, `lungs infected ${percent(Math.min(...each))} to ${percent(Math.max(...each))}`]);
-  for (const [task, value] of Object.entries(seeds.dice)) if (value !== null) found.push([`Least Dice, ${task}`, `${value.toFixed(3)} between two of the networks`]);
-  if (seeds.probabilities.length > 1) {
+  if (useful && seeds.seed.length > 1 && each.length) found.push([count, `lungs infected ${percent(Math.min(...each))} to ${percent(Math.max(...each))}`]);
+  for (const [task, value] of Object.entries(seeds.dice)) if (useful && value !== null) found.push([`Least Dice, ${task}`, `${value.toFixed(3)} between two of the networks`]);
+  if (useful && seeds.probabilities.length > 1) {
     const top = seeds.probabilities.map((one) => Object.entries(one).reduce((a, b) => (b[1] > a[1] ? b : a)));
     found.push(["Most probable", top.map(([label, p]) => `${label} ${percent(p)}`).join(", ")]);
   }
   for (const [task, sides] of Object.entries(pixels)) {
-    if (task !== "infection_in_lung") found.push([`Area of ${task}`, `${sides.both.toLocaleString("en")} pixels`]);
+    if (useful && task !== "infection_in_lung") found.push([`Area of ${task}`, `${sides.both.toLocaleString("en")} pixels`]);
   }
   found.push(["File", `${input.kind}, ${input.width} x ${input.height} pixels`], ["Seconds", cases[shown].seconds.toFixed(2)]);
   found.push(["SHA-256", input.sha256 ?? "not known: browsers hash on https and on files only"]);
@@ -246,32 +261,36 @@ function inWords(reading) {
   const { both, image_left: left, image_right: right } = reading.infected_share_of_lung;
   const each = spread(reading);
   const chances = Object.entries(reading.probabilities);
-  return [
-    reading.use,
-    reading.input.name,
-    both !== undefined && `Infected share of the lungs: ${percent(both)} (image left ${percent(left)}, image right ${percent(right)})`,
-    each.length > 1 && `${each.length} networks: ${percent(Math.min(...each))} to ${percent(Math.max(...each))}`,
-    chances.length && chances.map(([label, p]) => `${label} ${percent(p)}`).join(", "),
-    `Model ${reading.model.name}, covidqu ${reading.versions.covidqu}`,
-    ...reading.warnings.map(({ text }) => `Warning: ${text}`),
-  ].filter(Boolean);
+  const numbers = useless(reading) ? [`Warning: ${NO_NUMBERS}`] : [
+    both !== undefined && `COVID-19 infection: ${percent(both)} of the lungs (image left ${percent(left)}, image right ${percent(right)})`,
+    each.length > 1 && `${each.length} trainings alone: ${percent(Math.min(...each))} to ${percent(Math.max(...each))}`,
+    "infection" in reading.pixels && data.bundle.what,
+    chances.length && `Class (in part a guess at the image collection): ${chances.map(([label, p]) => `${label} ${percent(p)}`).join(", ")}`,
+  ];
+  const model = `Model ${reading.model.name}, covidqu ${reading.versions.covidqu}`;
+  return [reading.use, reading.input.name, ...reading.warnings.map(({ text }) => `Warning: ${text}`), ...numbers, model].filter(Boolean);
 }
 
-function row({ input, warnings, infected_share_of_lung: shares, pixels, seeds, probabilities, model, use }, each) { // as reading/outputs.py
+function row({ input, warnings, infected_share_of_lung: shares, pixels, seeds, probabilities, model, use }, each, name) {
   const sides = ["both", "image_left", "image_right"];
-  return {
-    name: input.name, status: "read", error: "", warnings: warnings.map(({ code }) => code).join(" "),
+  const numbers = {
     ...Object.fromEntries(sides.map((side) => [`infected_share_${side}`, shares[side]])),
-    infected_share_lowest_seed: each.length ? Math.min(...each) : null,
-    infected_share_highest_seed: each.length ? Math.max(...each) : null,
+    infected_share_lowest_seed: each.length > 1 ? Math.min(...each) : null,
+    infected_share_highest_seed: each.length > 1 ? Math.max(...each) : null,
     ...Object.fromEntries(TASKS.flatMap((task) => [...sides.map((side) => [`${task}_px_${side}`, pixels[task]?.[side]]), [`${task}_dice_between_seeds`, seeds.dice[task]]])),
     ...Object.fromEntries(Object.entries(probabilities).map(([label, p]) => [`probability ${label}`, p])),
+  };
+  if (useless({ warnings })) for (const key of Object.keys(numbers)) numbers[key] = null;
+  return {
+    name, status: "read", error: "", warnings: warnings.map(({ code }) => code).join(" "), ...numbers,
     width: input.width, height: input.height, kind: input.kind, sha256: input.sha256, model: model.name, model_sha256: model.sha256, use,
   };
 }
 
 function table() {
-  const lines = cases.map(({ reading }) => row(reading, spread(reading)));
+  const bare = cases.map(({ reading }) => reading.input.name.replace(/\.[^.]*$/, ""));
+  const named = (k) => (bare.indexOf(bare[k]) === bare.lastIndexOf(bare[k]) ? bare[k] : cases[k].reading.input.name);
+  const lines = cases.map(({ reading }, k) => row(reading, spread(reading), named(k)));
   const cell = (value) => {
     const text = typeof value === "number" ? String(Number(value.toFixed(6))) : String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -99,20 +99,22 @@ function grey(values, width, height) {
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/* The picture as it is looked at, with its outlines, over a strip with `words`, the first of them on
-   the picture itself: a picture travels without its page. */
+/* The picture as it is looked at, with its outlines, below the first of `words` and above a legend and the others:
+   a picture travels without its page. */
 function overlay(pixels, width, height, lines, look, words) {
   const scale = Math.max(1, 640 / width); // so that the words can be read
   const [wide, tall] = [Math.round(width * scale), Math.round(height * scale)];
   const size = Math.max(13, Math.round(wide / 52));
-  const canvas = new OffscreenCanvas(wide, tall + Math.round((words.length - 0.4) * 1.45 * size));
+  const top = Math.round(1.8 * size); // of the picture, below the words on its use
+  const canvas = new OffscreenCanvas(wide, top + tall + Math.round((words.length + 0.6) * 1.45 * size));
   const context = canvas.getContext("2d");
   const plain = new OffscreenCanvas(width, height);
   plain.getContext("2d").putImageData(image(windowedPixels(pixels, look), width, height), 0, 0);
   context.fillStyle = "#000";
   context.fillRect(0, 0, wide, canvas.height);
-  context.drawImage(plain, 0, 0, wide, tall);
+  context.drawImage(plain, 0, top, wide, tall);
   context.save();
+  context.translate(0, top);
   context.scale(scale, scale);
   const thin = Math.max(width, height) / 400;
   for (const [task, line] of Object.entries(lines)) {
@@ -130,16 +132,19 @@ function overlay(pixels, width, height, lines, look, words) {
     }
   }
   context.restore();
-  context.fillStyle = "rgb(0 0 0 / 55%)"; // on the picture, too: a strip is easily cut off
-  context.fillRect(0, tall - 1.7 * size, wide, 1.7 * size);
   context.fillStyle = "#fff";
   context.textAlign = "center";
   context.font = `${size}px system-ui, sans-serif`;
-  context.fillText(words[0], wide / 2, tall - 0.55 * size, wide);
+  context.fillText(words[0], wide / 2, 1.25 * size, wide);
   context.textAlign = "left";
+  const row = (k) => top + tall + (k + 1.1) * 1.45 * size;
+  Object.keys(lines).filter((task) => !look.hidden.includes(task)).forEach((task, k) => {
+    context.fillStyle = look.colours[task];
+    context.fillText(`— ${task}`, (0.6 + 7 * k) * size, row(0));
+  });
   words.slice(1).forEach((line, k) => {
     context.fillStyle = line.startsWith("Warning") ? "#ffb078" : "#eee";
-    context.fillText(line, 0.6 * size, tall + (k + 1.1) * 1.45 * size, wide - 1.2 * size);
+    context.fillText(line, 0.6 * size, row(k + 1), wide - 1.2 * size);
   });
   return canvas.convertToBlob({ type: "image/png" });
 }
