@@ -164,8 +164,11 @@ def test_reading_needs_no_torch(whole: Path) -> None:
 def test_the_script_of_the_documentation_runs(whole: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "one.png")
-    command = [sys.executable, "docs/reading_from_python.py", str(tmp_path / "one.png"), str(whole)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(ROOT / "docs/reading_from_python.py"), str(tmp_path / "one.png"), str(whole)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for expected in ("no-limits: ", "90 x 70 pixels", "COVID-19: 0.", "both: ", "seed 1: lung (32, 32)"):
         assert expected in done.stdout
+    assert Image.open(tmp_path / "one-infection.png").size == (70, 90)
+    done = subprocess.run(command[:2], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "PICTURE [BUNDLE]" in done.stderr and "Traceback" not in done.stderr

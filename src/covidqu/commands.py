@@ -290,7 +290,10 @@ def read(
     truth: Annotated[Path | None, Option(help="folder of masks with the same names to score against")] = None,
     threads: Annotated[int | None, Option(min=1, help="cores to use; all without it")] = None,
 ) -> object:
-    """Your own chest X-rays: lungs, infection, shares and warnings; docs/reading.md. Not for diagnosis."""
+    """Your own chest X-rays: lungs, COVID-19 infection, shares and warnings; docs/reading.md. Not for diagnosis.
+
+    Exit status 1: some pictures could not be read, the others were.
+    """
     from covidqu.reading.read import read as step
 
     if model is not None and (run or weights):
