@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from measuring import Line, in_turns
-from reading import networks
 from torch import nn
 
 from covidqu.data.index import open_packed
 from covidqu.reading.model import run, session
+from reading import networks
 
 IMAGES = 8
 

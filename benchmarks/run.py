@@ -22,14 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
 
-import commands  # noqa: E402
 import computing  # noqa: E402
 import numbers_of_masks  # noqa: E402
 import peers  # noqa: E402
-import reading  # noqa: E402
 import samples  # noqa: E402
 from measuring import Line, machine  # noqa: E402
 
+import commands  # noqa: E402
+import reading  # noqa: E402
 from covidqu.config.data import Phantom  # noqa: E402
 from covidqu.ingest.pack import pack  # noqa: E402
 from covidqu.ingest.sources.phantom import write as write_phantom  # noqa: E402

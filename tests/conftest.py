@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import chromium, opened
 
 from covidqu.config.data import Phantom
+from support.browser import chromium, opened
+from support.places import ROOT
 
 if TYPE_CHECKING:
-    from training import Workplace
+    from support.copies import Copy
+    from support.training import Workplace
 
 __all__ = ["chromium", "opened"]
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no test asks the package index
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores; subprocesses inherit it
-ROOT = Path(__file__).resolve().parent.parent
 FAST = frozenset(  # files of `-m fast`: no training, no browser, no engine
     f"test_{name}.py"
     for name in (
@@ -67,8 +68,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> P
 
 
 @pytest.fixture
+def copy(tmp_path: Path) -> "Copy":
+    from support.copies import made_copy
+
+    return made_copy(tmp_path / "copy")
+
+
+@pytest.fixture
 def workplace(tmp_path: Path, packed: Path) -> "Callable[..., Workplace]":
-    from training import Workplace
+    from support.training import Workplace
 
     number = count()
 

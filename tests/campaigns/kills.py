@@ -27,8 +27,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engines import Step, snakemake_jobs
-from test_pipeline import RUNS, Copy, made_copy, small_params
+from support.copies import RUNS, Copy, made_copy, small_params
+from support.engines import Step, snakemake_jobs
 
 SHARES = {"steps": 0.6, "snakemake": 0.2, "dvc": 0.1, "page": 0.1}
 COMMANDS = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}

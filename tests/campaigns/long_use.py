@@ -24,11 +24,10 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from kills import contents, tiny_params
-from s3_server import s3_server
-from test_pipeline import RUNS, Copy, made_copy
+from campaigns.kills import contents, tiny_params
+from support.copies import RUNS, Copy, made_copy
+from support.s3_server import s3_server
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 MAKE = ("snakemake", "--cores", "1")

@@ -31,7 +31,7 @@ RANDOM, IMAGENET = "random", "imagenet-"  # initial weights: drawn by the run, o
 SYSTEMS = [get_args(model.model_fields["system"].annotation)[0] for model in get_args(get_args(Model)[0])]
 
 
-SETTING = {  # setting of a run -> what is valid for it alone
+SETTING: dict[str, TypeAdapter[Any]] = {  # setting of a run -> what is valid for it alone
     name: TypeAdapter(Annotated[field.annotation, field], config=ConfigDict(allow_inf_nan=False))
     for name, field in Run.model_fields.items()
     if field.annotation is not Model
@@ -210,7 +210,8 @@ def check(raw: dict[str, Any]) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise ValueError(explain(error, Params, raw)) from None
-    found, of_runs, seen = _unknown(params), [], {}
+    found, of_runs = _unknown(params), []
+    seen: dict[str, str] = {}
     for base in params.runs if not found else ():
         try:
             for name in trainings(params, base):

@@ -104,7 +104,9 @@ def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     out = dict(base)
     for key, value in top.items():
         old = out.get(key)
-        same = isinstance(old, dict) and isinstance(value, dict)
-        tagged = same and "kind" in value and "kind" in old and value["kind"] != old["kind"]
-        out[key] = merge(old, value) if same and not tagged else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            tagged = "kind" in value and "kind" in old and value["kind"] != old["kind"]
+            out[key] = value if tagged else merge(old, value)
+        else:
+            out[key] = value
     return out

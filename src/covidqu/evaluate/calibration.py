@@ -47,6 +47,8 @@ def interval(name: str, probabilities: np.ndarray, target: np.ndarray, config: B
     if name in ("brier", "log_loss"):
         return bootstrap_mean(_per_image(name, probabilities, target), config)
     value, low, high = bootstrap_ratio(_binned(name, probabilities, target), _error, config)
+    if low is None or high is None:
+        return value, None, None
     return value, max(0.0, 2 * value - high), max(0.0, 2 * value - low)
 
 

@@ -173,7 +173,7 @@ def summary(protocol: str, scores: pd.DataFrame, task: str, batch: int = 8) -> d
         return found | {m: float(values[m]) for m in known.measures}
     if known.unit == "batch":
         rows = per_batch(chosen, task, batch)
-        return found | {"batches": len(rows)} | rows.mean().to_dict()
+        return found | {"batches": len(rows)} | {str(m): float(mean) for m, mean in rows.mean().items()}
     rows = per_image(protocol, chosen, task)
     found |= rows.mean().to_dict()
     if known.measures is FALSE_POSITIVES:

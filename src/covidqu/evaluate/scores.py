@@ -7,7 +7,7 @@ numbers for `dvc metrics diff`.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -56,7 +56,7 @@ def score(name: str, packed: Path, split: Path, predictions: Path, out: Path, co
         scores = scores.assign(**class_columns(found, scores["label"]))
     if "reconstruction" in found.meta["tasks"]:
         scores = scores.assign(**reconstruction_columns(data, found))
-    metrics = headline(scores, masks(found), config)
+    metrics: dict[str, Mapping[str, float | None]] = {**headline(scores, masks(found), config)}
     if found.class_logits is not None:
         metrics["class"] = class_headline(scores, found.meta.get("classes", CLASS_INDEX))
     if "reconstruction" in found.meta["tasks"]:
@@ -253,7 +253,7 @@ def class_columns(found: Predictions, labels: Iterable[str]) -> dict[str, np.nda
     return columns | {"class_target": np.array([index.get(label, -1) for label in labels], np.int32)}
 
 
-def headline(scores: pd.DataFrame, tasks: Iterable[str], config: Evaluate) -> dict[str, dict[str, float]]:
+def headline(scores: pd.DataFrame, tasks: Iterable[str], config: Evaluate) -> dict[str, dict[str, float | None]]:
     """Mask task -> flat numbers; a protocol for which no image qualifies has no key."""
     return {task: _task_headline(scores, task, config) for task in tasks}
 
@@ -275,8 +275,8 @@ def reconstruction_headline(scores: pd.DataFrame) -> dict[str, float]:
     return found | {key: v for key, v in values.items() if np.isfinite(v)} | {"psnr_img_perfect": perfect}
 
 
-def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[str, float]:
-    out: dict[str, float] = {"n": len(scores)}
+def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[str, float | None]:
+    out: dict[str, float | None] = {"n": len(scores)}
     images = protocols.per_image("img_covid", scores, task)
     if len(images):
         dice = images["dice"].to_numpy()

@@ -87,12 +87,11 @@ def expected_counts(counts: Counts) -> Counts:
 
 
 def _wrong_counts(counts: Counts, expected: Counts | None) -> list[str]:
-    cells = [(s, k, c) for s in expected or () for k in SPLITS for c in CLASSES]
-    assert expected is not None or not cells
+    cells = [(s, k, c, want) for s, parts in (expected or {}).items() for k in SPLITS for c, want in parts[k].items()]
     return [
-        f"{s}/{k}/{c} has {counts[s][k][c]} images, printed {expected[s][k][c]}"
-        for s, k, c in cells
-        if counts[s][k][c] != expected[s][k][c]
+        f"{s}/{k}/{c} has {counts[s][k][c]} images, printed {want}"
+        for s, k, c, want in cells
+        if counts[s][k][c] != want
     ]
 
 

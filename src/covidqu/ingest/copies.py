@@ -139,7 +139,7 @@ _own = threading.local()  # OpenCV's detectors are not to be shared by threads
 def features(picture: np.ndarray) -> Features:
     """(256, 256) uint8 -> points (n, 2) float32 in pixels, ORB descriptors (n, 32) uint8; n <= 400, strongest first."""
     if not hasattr(_own, "orb"):
-        _own.orb = cv2.ORB_create(FEATURES, scaleFactor=1.3, nlevels=3, fastThreshold=10, edgeThreshold=16)
+        _own.orb = cv2.ORB.create(FEATURES, scaleFactor=1.3, nlevels=3, fastThreshold=10, edgeThreshold=16)
     points, descriptors = _own.orb.detectAndCompute(picture, None)
     if descriptors is None:
         return np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8)

@@ -115,9 +115,9 @@ def missing(absent: dict[str, str], shown: list[Shown]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for run, why in absent.items():
         found.setdefault(f"not in the explorer: {why.removeprefix(f'run {run} ')}", []).append(run)
-    for run in shown:
-        if run.lacks:
-            found.setdefault(run.lacks, []).append(run.name)
+    for one in shown:
+        if one.lacks:
+            found.setdefault(one.lacks, []).append(one.name)
     return found
 
 
@@ -201,7 +201,8 @@ def numbers(scores: pd.DataFrame, tasks: Iterable[str], rows: pd.Series) -> dict
     dice, iou and hd95 (px) exist where the task is annotated (`img_covid`), hd95 only where something was predicted
     too; `found` and `wrong` are predicted and falsely predicted pixels.
     """
-    placed, out = scores.set_index("row", drop=False), {}
+    placed = scores.set_index("row", drop=False)
+    out: dict[str, dict[str, Any]] = {}
     for task in tasks:
         overlap = protocols.per_image("img_covid", placed, task)
         columns = {"dice": overlap["dice"], "iou": overlap["iou"], "hd95": placed.loc[overlap.index, f"{task}_hd95"]}
@@ -264,11 +265,11 @@ def earlier_copies(duplicates: pd.DataFrame | None) -> dict[str, str]:
     if duplicates is None:
         return {}
     pairs = duplicates[leaks(duplicates)].sort_values("aligned_correlation")
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs.itertuples():
         test, other = (pair.id_a, pair.id_b) if pair.split_a == "Test" else (pair.id_b, pair.id_a)
         how = "equal pixels" if pair.exact else f"correlation after alignment {pair.aligned_correlation:.4f}"
-        found[test] = f"{other} ({how})"
+        found[str(test)] = f"{other} ({how})"
     return found
 
 

@@ -86,7 +86,7 @@ def _points(built: BuiltTable) -> list[dict[str, Any]]:
             value = rounded(text) if text else None
             if value is None:
                 continue
-            dot = {"label": label, "kind": kind, "lane": lane, "percent": factor * value.value}
+            dot: dict[str, Any] = {"label": label, "kind": kind, "lane": lane, "percent": factor * value.value}
             dot["shown"] = shown(text, row.decimals)
             if low and high:
                 dot |= {"low": factor * float(low), "high": factor * float(high)}

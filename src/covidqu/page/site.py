@@ -147,7 +147,7 @@ def _undrawn(system: str, drawn: list[BuiltFigure]) -> dict[str, str]:
 
 
 def _statistics(sources: Sources) -> dict[str, Any]:
-    groups = []
+    groups: list[dict[str, Any]] = []
     for title, folder in (("Across the systems", "common"), ("Audits of single claims", "audit")):
         built, missing = tables(sources, folder)
         groups.append({"title": title, "tables": built, "missing": missing, "figures": figures(sources, folder)})

@@ -108,7 +108,8 @@ def without_title(drawn: Figure) -> str:
     """Take the title off a figure, and what stands below it of how its runs differ; both in one line."""
     words = [drawn.get_suptitle(), drawn.get_supxlabel()]
     if words[0]:
-        for placed in (drawn._suptitle, drawn._supxlabel):  # there is no public way to have no title again
+        # there is no public way to have no title again
+        for placed in (drawn._suptitle, drawn._supxlabel):  # type: ignore[attr-defined]
             if placed is not None:
                 placed.set_text("")
                 placed.set_in_layout(False)
@@ -134,7 +135,7 @@ def fit(drawn: Figure, width: float) -> None:
     scale = width / drawn.get_figwidth()
     drawn.set_size_inches(drawn.get_size_inches() * scale)
     for placed in drawn.findobj(Text):
-        placed.set_fontsize(placed.get_fontsize() * scale)
+        placed.set_fontsize(float(placed.get_fontsize()) * scale)
     for line in drawn.findobj(Line2D):
         line.set_linewidth(line.get_linewidth() * scale)
         line.set_markersize(line.get_markersize() * scale)
@@ -151,7 +152,7 @@ def _stack(drawn: Figure) -> None:
     if len(panels) < 2 or any(panel is None or panel.get_gridspec().nrows > 1 for panel in panels):
         return
     grid, (wide, high) = GridSpec(len(panels), 1, figure=drawn), drawn.get_size_inches()
-    for axes, place in zip(drawn.axes, grid, strict=True):
-        axes.set_subplotspec(place)
+    for row, axes in enumerate(drawn.axes):
+        axes.set_subplotspec(grid[row, 0])
         axes.tick_params(labelleft=True)
     drawn.set_size_inches(max(wide / len(panels), STACKED[0]), high * len(panels) * STACKED[1])

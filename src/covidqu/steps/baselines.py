@@ -74,7 +74,8 @@ def official_rows(data: Packed, splits: pd.DataFrame, path: Path) -> Parts:
 
 def mask_columns(data: Packed, parts: Parts, config: MaskBaseline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(n Test,) `infection_*` columns at 256 px and at each of `also_px`, and the facts of the fit."""
-    constant, fitted = np.zeros((PX, PX), bool), {}
+    constant = np.zeros((PX, PX), bool)
+    fitted: dict[str, Any] = {}
     if isinstance(config, MeanMap):
         constant, fitted = mean_map(data, parts, config.thresholds)
     blocks = []

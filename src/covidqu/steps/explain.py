@@ -106,7 +106,7 @@ def bare_masks(model: System, batch: Batch, found: dict[str, Tensor], device: to
         return {}
     hard = torch.cat([found[task] > 0 for task in tasks], 1).float()
     annotated = torch.stack([batch.target(task) for task in tasks], 1).to(device).float()
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for how, masks in (("hard", hard), ("annotated", annotated)):
         logits = model.classify_masks(masks)
         if logits is None:
@@ -136,7 +136,7 @@ def write(
     table = data.index[["id", "label", "name"]].iloc[rows].reset_index(drop=True)
     table.insert(0, "row", rows.astype(np.int32))
     table = pd.concat([table, pd.DataFrame(columns)], axis=1)
-    table.attrs = meta
+    table.attrs.update(meta)
     write_parquet(folder / "explain.parquet", table)
     with replacing(folder / "cam.npz") as part, part.open("wb") as file:
         np.savez(file, meta=np.array(json.dumps(meta)), row=rows.astype(np.int32), cam=cam)

@@ -39,7 +39,8 @@ def classify(data: Packed, parts: Parts, config: ClassBaseline) -> tuple[dict[st
     labels = data.index["label"].to_numpy()
     with threadpool_limits(limits=1):  # sums do not depend on the number of cores
         x = {part: features(data, rows, config) for part, rows in parts.items()}
-        columns, facts = {}, {"features": x["Train"].shape[1], "label_maps": {}}
+        columns: dict[str, np.ndarray] = {}
+        facts: dict[str, Any] = {"features": x["Train"].shape[1], "label_maps": {}}
         for name, classes in CLASS_MAPS.items():
             known = {part: labelled(x[part], labels[parts[part]], classes) for part in ("Train", "Val")}
             model, found = fit(*known["Train"], *known["Val"], config.c)

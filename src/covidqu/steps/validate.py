@@ -37,8 +37,9 @@ def validate(name: str, run: Run, inputs: Inputs, *, weights: Path, out: Path) -
         for rows, given in outcomes(f"{name} validate", examples, run, model, device, data.statistics)
     ]
     whole = {column: np.concatenate([part[column] for part in found]) for column in found[0]}
-    meta = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.packed.data_hash, "roi": run.roi}
-    meta |= {"subset": run.subset, "split": run.split, "tasks": list(run.tasks), "px": PX, "classes": run.class_map}
+    meta: dict[str, Any] = {"run": name, "weights_sha256": sha256(weights), "data_hash": data.packed.data_hash}
+    meta |= {"roi": run.roi, "subset": run.subset, "split": run.split}
+    meta |= {"tasks": list(run.tasks), "px": PX, "classes": run.class_map}
     write_scores(out, image_columns(data.packed, splits, examples.rows).assign(**whole), meta | {"part": PART})
     print(f"{name}: numbers of {len(examples)} validation images", file=sys.stderr)
 

@@ -85,11 +85,11 @@ def _walk(
         elif of_another_format(entry.name):
             faults.add("a picture that is no PNG; convert it, its masks are of the same pixels", str(path))
         elif is_picture(entry.name):
-            status, fault = _status(path)
+            said, fault = _status(path)
             if fault := fault or strange(inner):
                 faults.add(fault, str(path))
-            elif status:
-                yield inner, path, status
+            elif said:
+                yield inner, path, said
 
 
 def _status(path: Path) -> tuple[os.stat_result | None, str | None]:

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from math import log10
+from typing import TypeVar
+
+import numpy as np
 
 from covidqu.report.core.cells import Cell, Value
 from covidqu.report.core.kinds import Kind
 from covidqu.report.core.published import paper
 
 Span = tuple[float, float]
+Dice = TypeVar("Dice", float, np.ndarray)
 SLACK = 1e-9  # a printed value may lie on the edge of what rounds to it
 AGREES, DISAGREES = "agrees", "does not agree"
 UNPRINTED = "follows from printed values; the paper prints no such number"
@@ -74,7 +78,7 @@ def confusion_matrices(
 ) -> list[tuple[tuple[int, ...], ...]]:
     """All 3 x 3 matrices of counts with this diagonal and these margins (rows are the truth), in order of [0][1]."""
     assert len(diagonal) == len(rows) == len(columns) == 3, "three classes"
-    found = []
+    found: list[tuple[tuple[int, ...], ...]] = []
     for first in range(rows[0] - diagonal[0] + 1):
         top = (diagonal[0], first, rows[0] - diagonal[0] - first)
         last_middle = columns[1] - diagonal[1] - first
@@ -121,7 +125,7 @@ def iou_of(dice: float) -> float:
     return dice / (2 - dice)
 
 
-def gap(dice: float, iou: float) -> float:
+def gap(dice: Dice, iou: Dice) -> Dice:
     """2 J / (1 + J) - D: the Dice that the IoU J has in one mask, or in pooled pixels, minus the stated Dice D.
 
     0 when both were computed from one set of counts; above 0 when both are means over images or batches that differ

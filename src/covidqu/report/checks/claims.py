@@ -64,7 +64,7 @@ def sentences(path: Path, *tables: Path) -> list[str]:
 
 def sentence(claim: Claim, *tables: Path) -> str:
     """The text with its numbers; ValueError says what does not hold, with the numbers."""
-    values = {}
+    values: dict[str, float] = {}
     for name, cell in claim.cells.items():
         values |= cell_values(name, cell, *tables)
     for relation in claim.holds:

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Kind, Status, Unit
@@ -87,8 +88,8 @@ def of_record(record: dict[str, str]) -> Cell:
     floats = ("ci_low", "ci_high", "sd", "paper_low", "paper_high")
     numbers = {c: float(record[c]) if record[c] else None for c in floats}
     counts = {c: int(record[c]) if record[c] else None for c in ("n", "seeds")}
-    what = {"status": Status(record["status"]), "kind": Kind(record["kind"]) if record["kind"] else None}
-    what |= {"unit": Unit(record["unit"]) if record["unit"] else None}
+    what: dict[str, Any] = {"status": Status(record["status"])}
+    what |= {c: of(record[c]) if record[c] else None for c, of in (("kind", Kind), ("unit", Unit))}
     return Cell(**{column: record[column] for column in COLUMNS} | values | numbers | counts | what)  # type: ignore[arg-type]
 
 

@@ -15,8 +15,9 @@ from pydantic import model_validator
 from covidqu.config.base import Strict
 from covidqu.config.data import PX
 from covidqu.config.evaluation import Evaluate
+from covidqu.config.models import Task
 from covidqu.evaluate import classification, protocols, quality
-from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio, bootstrap_strata
+from covidqu.evaluate.statistics import Interval, bootstrap_mean, bootstrap_ratio, bootstrap_strata
 from covidqu.report.core.kinds import Kind, Missing, Status, Unit
 from covidqu.report.core.sources import Sources
 
@@ -144,7 +145,7 @@ def false_infection(run: str, protocol: str, suffix: str = "", note: str = "") -
     return {f"{c}{suffix}": Mask(run=run, metric=m, correct=protocol, note=note) for c, m in WITH_MEDIAN.items()}
 
 
-def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Found:
+def measure(protocol: str, scores: pd.DataFrame, task: str, metric: str, config: Evaluate) -> Interval:
     """Value and percentile interval over images; of a median the value alone.
 
     Of `batch8_seq` over batches, as they are in file order: those with and without annotated pixels apart, because
@@ -304,7 +305,7 @@ class Psnr(Measure):
 class Loss(Measure):
     """The training loss on the test images, pooled in batches of the run's size as the paper's mean loss is."""
 
-    task: str
+    task: Task
 
     def number(self, sources: Sources) -> Number:
         """Under the paper's protocol alone."""

@@ -5,6 +5,7 @@ settings with their origin, and how a run differs from the full run. Dotted keys
 through lists by `kind`: `augment.affine.p`. Keys under `code` are no settings: the code fixes them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -85,7 +86,8 @@ def entries(run: str) -> dict[str, Entry]:
             while isinstance(of := known[chain[-1]].get("of"), str):
                 chain.append(of)
             found: dict[str, Entry] = {}
-            for layer in (read("common").settings, read(system).settings, *(known[name] for name in reversed(chain))):
+            layers: list[Mapping[str, Entry | str]] = [read("common").settings, read(system).settings]
+            for layer in [*layers, *(known[name] for name in reversed(chain))]:
                 for key, entry in layer.items():
                     if isinstance(entry, Entry):
                         found = {k: e for k, e in found.items() if not nested(k, key)} | {key: entry}
@@ -123,7 +125,7 @@ def value_at(config: dict[str, Any], key: str) -> Any:
             return None
         if isinstance(node, list):
             node = next((item for item in node if item.get("kind") == part), None)
-        elif node is config.get("loss"):
+        elif node is config.get("loss", {}):
             node = node.get(part)
         else:
             node = node[part]

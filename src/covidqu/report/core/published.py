@@ -77,7 +77,7 @@ class PrintedTable(Strict):
 
     def cells(self) -> dict[tuple[str, str], Value]:
         """(row, column) -> printed value, in the paper's order."""
-        found = {}
+        found: dict[tuple[str, str], Value] = {}
         for label, *values in self.rows:
             found |= {(str(label), c): v for c, v in zip(self.columns, values, strict=True) if v is not None}
         return found

@@ -46,7 +46,7 @@ def under(reference: pd.DataFrame, label_map: str) -> pd.DataFrame:
     """A reference's scores with `class_logit_{k}` and `class_target` of one of `CLASS_MAPS`, as of a run's head."""
     end = "" if label_map == "three" else f"_{label_map}"
     classes = CLASS_MAPS[label_map]
-    logits = {c: c.removesuffix(end) for c in reference.filter(regex=rf"^class_logit_\d+{end}$")}
+    logits = {c: str(c).removesuffix(end) for c in reference.filter(regex=rf"^class_logit_\d+{end}$")}
     others = reference.columns[reference.columns.str.startswith("class_")]
     target = np.array([classes.get(label, -1) for label in reference["label"]], np.int32)
     return reference.drop(columns=others).assign(

@@ -207,8 +207,8 @@ def _down(
     columns: list[Column], head: list[Box], above: bool, below: float
 ) -> tuple[list[tuple[str, float, float]], float]:
     """Place the rows; returns (label, lower end, upper end) of each and the upper end of all, in points."""
-    sides: list[int | None] = sorted({box.side for column in columns for box in column.boxes})
-    sides = [*sides, None] if above else [None, *sides]
+    maps = sorted({box.side for column in columns for box in column.boxes if box.side is not None})
+    sides = [*maps, None] if above else [None, *maps]
     rows, y = [], below
     for side in sides if head else [side for side in sides if side]:
         stacks = [head] if side is None else [column.at(side) for column in columns]

@@ -88,7 +88,7 @@ def _classes(sources: Sources, run: str) -> dict[int, str]:
     if sources.why_no_run(run) is not None:
         return {}
     scores, labels = sources.scores(run), sources.params.run(run).class_map
-    width = sum(column.removeprefix("class_logit_").isdigit() for column in scores)
+    width = sum(str(column).removeprefix("class_logit_").isdigit() for column in scores)
     logits = scores[[f"class_logit_{k}" for k in range(width)]].to_numpy(np.float64)
     decided = predicted.decisions(logits, labels)
     unknown = np.where(scores["class_target"] < 0, "\n" + scores["label"] + " is no class of this head", "")

@@ -90,5 +90,5 @@ def _lines(axes: Axes, history: pd.DataFrame, shown: dict[str, tuple[str, str, s
     if len(best):
         axes.axvline(int(best.iloc[-1]), color=GREY, linestyle=":", label=f"kept: epoch {int(best.iloc[-1])}")
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     axes.legend()

@@ -21,8 +21,8 @@ def dynamics(sources: Sources) -> list[Cell]:
 
 
 def _epochs(sources: Sources) -> list[Cell]:
-    rows = ("best epoch (validation)", "training Dice at best epoch", "validation Dice at best epoch")
-    rows = (*rows, "final learning rate")
+    of_best = ("best epoch (validation)", "training Dice at best epoch", "validation Dice at best epoch")
+    rows = (*of_best, "final learning rate")
     history = sources.history(RUN) if RUN in sources.params.resolved else None
     if history is None:
         reason = sources.why_no_run(RUN) or f"run {RUN} has no history"

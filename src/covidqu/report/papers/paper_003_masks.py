@@ -8,6 +8,7 @@ percent, as printed; every number is the mean over seeds.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import stdev
 
 import numpy as np
@@ -202,9 +203,14 @@ def _std(row: str, column: str, cells: list[Cell]) -> Cell:
     if len(found) < 2:
         return not_run(row, column, f"one seed of {cells[0].run} has no standard deviation")
     how = "SD over seeds of {}, percent points"
-    spread = [stdev(getattr(c, key) for c in found) for key in ("measured_paper", "measured_correct")]
+    theirs, ours = (stdev(getattr(c, key) for c in found) for key in ("measured_paper", "measured_correct"))
     return Cell(
-        *(row, column, None, *spread, how.format(ALL), how.format(HEADLINE)),
+        row,
+        column,
+        measured_paper=theirs,
+        measured_correct=ours,
+        protocol_paper=how.format(ALL),
+        protocol_correct=how.format(HEADLINE),
         n=found[0].n,
         run=found[0].run,
         split=found[0].split,
@@ -237,7 +243,7 @@ def _of_empty_masks(run: str) -> dict[str, Measure]:
     shares = {
         f"Normal, {column}": AtSide(
             run=run,
-            quantity=lambda s, px, column=column: per_image(s, px, "fp_normal", FALSE_POSITIVES[column]),
+            quantity=partial(per_image, protocol="fp_normal", measure=FALSE_POSITIVES[column]),
             select=normal,
             percent=True,
             how="fp_normal",

@@ -77,8 +77,8 @@ def _one_seed(sources: Sources, column: str, one: str, other: str) -> list[Cell]
 def _classes(sources: Sources, column: str, run: str, a: pd.DataFrame, b: pd.DataFrame) -> list[Cell]:
     """McNemar's test and the paired interval of the accuracies' difference."""
     (first, target), (second, _) = classification.of_scores(a), classification.of_scores(b)
-    right = [found.argmax(axis=1) == target for found in (first, second)]
-    found = mcnemar(*right, exact_below=inf)
+    right_a, right_b = (logits.argmax(axis=1) == target for logits in (first, second))
+    found = mcnemar(right_a, right_b, exact_below=inf)
     values: tuple[Value, ...] = (found.only_a, found.only_b, p_value(found.p))
     how = ("count of images", "count of images", "exact binomial test of the discordant images")
     cells = [

@@ -211,13 +211,13 @@ def figure(sources: Sources, wanted: Wanted) -> Figure:
     lost = [cell for (_, column), cell in cells.items() if column in (DICE, *FALSE_INFECTION) and not cell.measured]
     if lost:
         raise ValueError(f"{sources.results}: no {lost[0].column} for '{lost[0].row}': {lost[0].note}")
-    parts = sorted(sources.params.ablations, key=lambda part: cells[part, DICE].measured_correct)
+    parts = sorted(sources.params.ablations, key=lambda part: float(cells[part, DICE].measured_correct))
     drawn = Figure(figsize=(13, 2.2 + 0.36 * len(parts)), layout="constrained")
     left, *others = drawn.subplots(1, 3, sharey=True)
     panels = {DICE: "COVID-19", **{column: APART[protocol] for column, protocol in FALSE_INFECTION.items()}}
     for axes, (column, images) in zip((left, *others), panels.items(), strict=True):
         _dots(axes, [cells[part, column] for part in parts])
-        counts = sorted({cells[part, column].n for part in parts})
+        counts = sorted({n for part in parts if (n := cells[part, column].n) is not None})
         axes.set_title(f"{images} images, n = {' or '.join(map(str, counts))}", fontsize=10)
     left.set_yticks(range(len(parts)), parts)
     left.set_ylim(-0.6, len(parts) - 0.4)

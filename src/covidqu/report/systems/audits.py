@@ -6,6 +6,7 @@ images, which are resampled together.
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -192,7 +193,8 @@ def _turned(inverse: Cell, scale: float) -> Cell:
     """Harmonic mean of P + 1 from the mean of 1 / (P + 1), and its interval from that one's."""
     if not inverse.measured:
         return inverse
-    value, low, high = (scale / v for v in (inverse.measured_correct, inverse.ci_high, inverse.ci_low))
+    found = (inverse.measured_correct, inverse.ci_high, inverse.ci_low)
+    value, low, high = (scale / v if isinstance(v, int | float) else None for v in found)
     return replace(inverse, measured_correct=value, ci_low=low, ci_high=high)
 
 
@@ -222,7 +224,7 @@ def skips(sources: Sources) -> list[Cell]:
     for row, quantity in (("reconstruction MSE", "mse"), ("reconstruction SSIM", "ssim")):
         name = f"reconstruction_{quantity}"
         cells += across(sources, row, {c: PerImage(run=run, quantity=name) for c, run in columns.items()})
-        cells.append(_paired(sources, row, DIFFERENCE, lambda s, name=name: s[name]))
+        cells.append(_paired(sources, row, DIFFERENCE, itemgetter(name)))
     row, errors = "reconstruction PSNR, dB", "reconstruction_mse"
     cells += across(sources, row, {c: Psnr(run=run, errors=errors, pooled=False) for c, run in columns.items()})
     cells.append(_paired(sources, row, DIFFERENCE, lambda s: quality.psnr(s[errors])))
@@ -234,8 +236,8 @@ def skips(sources: Sources) -> list[Cell]:
         cells += across(sources, row, {**measures, DIFFERENCE: minus})
     for row, metric in (("AUC", "auc"), ("accuracy", "accuracy")):
         minus = Difference(run=OURS, other=NO_SKIPS, task="class", metric=metric)
-        measures = {c: Classes(run=run, metric=metric) for c, run in columns.items()}
-        cells += across(sources, row, {**measures, DIFFERENCE: minus})
+        heads = {c: Classes(run=run, metric=metric) for c, run in columns.items()}
+        cells += across(sources, row, {**heads, DIFFERENCE: minus})
     return cells
 
 

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
+from covidqu.evaluate.statistics import Interval
 from covidqu.report.core.artefacts import Wanted
-from covidqu.report.core.measures import HEADLINE, Found, measure
+from covidqu.report.core.measures import HEADLINE, measure
 from covidqu.report.core.runs import with_infection
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.cost import device, entry, gflops, training_minutes, why_no_cards, why_no_cost
@@ -31,8 +32,14 @@ class Point:
 
     row: str
     headline: bool
-    dice: Found
+    dice: Interval
     costs: tuple[float, float]
+
+    @property
+    def bar(self) -> tuple[float, float]:
+        """Its ends: those of the interval, the value where there is none."""
+        value, low, high = self.dice
+        return value if low is None else low, value if high is None else high
 
 
 def figure(sources: Sources, wanted: Wanted) -> Figure:
@@ -85,11 +92,11 @@ def points(sources: Sources) -> list[Point]:
 
 def _draw(axes: Axes, point: Point, x: float) -> None:
     colour, marker, _ = DRAWN_AS[point.row]
-    value, low, high = point.dice
+    value, (low, high) = point.dice[0], point.bar
     if not point.headline:
         axes.plot(x, value, marker=marker, color=colour, markersize=SMALL, alpha=0.6, linestyle="none")
         return
-    reach = [[max(value - (low if low is not None else value), 0)], [max((high or value) - value, 0)]]
+    reach = [[max(value - low, 0)], [max(high - value, 0)]]
     axes.errorbar(x, value, yerr=reach, color=colour, marker=marker, markersize=LARGE, capsize=2, linewidth=1.2)
 
 
@@ -123,8 +130,7 @@ def _boxes(axes: Axes, point: Point, place: int) -> list[Bbox]:
     """What a point covers: its marker, and the bar of a headline run."""
     x, y = _pixel(axes, point, place)
     half = (LARGE if point.headline else SMALL) * axes.figure.dpi / 72 / 2
-    ends = [point.dice[0] if end is None else end for end in point.dice[1:]]
-    low, high = (axes.transData.transform((point.costs[place], end))[1] for end in ends)
+    low, high = (axes.transData.transform((point.costs[place], end))[1] for end in point.bar)
     bar = [Bbox([[x - 2, low], [x + 2, high]])] if point.headline else []
     return [Bbox([[x - half, y - half], [x + half, y + half]]), *bar]
 
@@ -132,7 +138,7 @@ def _boxes(axes: Axes, point: Point, place: int) -> list[Bbox]:
 def _size(axes: Axes, words: str) -> tuple[float, float]:
     """Width and height of a name in pixels."""
     text = axes.text(0, 0, words, fontsize=NAME)
-    box = text.get_window_extent(axes.figure.canvas.get_renderer())
+    box = text.get_window_extent()
     text.remove()
     return box.width, box.height
 

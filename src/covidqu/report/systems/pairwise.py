@@ -133,20 +133,25 @@ def _decisions(
     maps = [sources.params.run(run).class_map for run in (run_a, run_b)]
     known = [label for label in maps[0] if label in maps[1]]
     frames = [scores[scores["label"].isin(known)] for scores in on_shared_images(sources, run_a, run_b)]
-    (truth, *first), (_, *second) = (
+    (truth, odds_a, decided_a), (_, odds_b, decided_b) = (
         covid_against_rest(scores, labels[COVID]) for scores, labels in zip(frames, maps, strict=True)
     )
     if not len(truth):
         raise ValueError("no test image that both heads know")
-    return truth, tuple(first), tuple(second), f"{' and '.join(sorted(known))} images, which both heads know"
+    return (
+        truth,
+        (odds_a, decided_a),
+        (odds_b, decided_b),
+        f"{' and '.join(sorted(known))} images, which both heads know",
+    )
 
 
 def _accuracy(sources: Sources, row: str, run_a: str, run_b: str) -> Answer:
     truth, (_, a), (_, b), images = _decisions(sources, run_a, run_b)
-    right = a == truth, b == truth
+    right_a, right_b = a == truth, b == truth
     config = sources.params.evaluate.bootstrap
-    difference = bootstrap_difference(*(r.astype(float) for r in right), config)
-    found = comparisons.mcnemar(*right)
+    difference = bootstrap_difference(right_a.astype(float), right_b.astype(float), config)
+    found = comparisons.mcnemar(right_a, right_b)
     words = joined(images, _discordant(found, "right"))
     shown = difference, class_protocol("accuracy"), len(truth), words
     return _class_cell(sources, row, f"{ACCURACY}, difference", (run_a, run_b), *shown), (found.p,)

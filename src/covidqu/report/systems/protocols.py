@@ -45,12 +45,12 @@ def _gap(sources: Sources, run: str, protocol: str, dice: Cell, iou: Cell) -> Ce
     if not (dice.measured and iou.measured):
         return replace(dice if not dice.measured else iou, column=column)
     if dice.measured_correct is None:
-        theirs = gap(dice.measured_paper, iou.measured_paper)
+        theirs = gap(float(dice.measured_paper), float(iou.measured_paper))
         return replace(dice, column=column, measured_paper=theirs, paper_low=None, paper_high=None)
     if PROTOCOLS[protocol].unit == "image":
         value, low, high = _of_means(protocol, sources.scores(run), sources.params.evaluate)
         return replace(dice, column=column, measured_correct=value, ci_low=low, ci_high=high)
-    value = gap(dice.measured_correct, iou.measured_correct)
+    value = gap(float(dice.measured_correct), float(iou.measured_correct))
     return replace(dice, column=column, measured_correct=value, ci_low=None, ci_high=None)
 
 

@@ -75,20 +75,16 @@ def _classes(sources: Sources, name: str) -> list[Cell]:
 def _annotated_twice(sources: Sources) -> list[Cell]:
     """Overlap of the two masks of each pair of the audit, aligned; pairs with a common image are resampled together."""
     columns = [f"{task} {column}" for task in MASKS for column in OVERLAPS]
-    reason = _why_no_pairs(sources)
-    if reason:
-        return [not_run(TWICE, column, reason) for column in columns]
-    across = sources.duplicates["across_splits"].astype(bool)
+    pairs = sources.duplicates
+    if pairs is None:
+        return [not_run(TWICE, column, "the audit was not made") for column in columns]
+    across = pairs["across_splits"].astype(bool)
     groups = {"": across | ~across, ", across splits": across, ", inside a split": ~across}
     cells = []
     for end, chosen in groups.items():
         for task in MASKS:
-            cells += _agreement(sources, f"{TWICE}{end}", task, sources.duplicates[chosen])
+            cells += _agreement(sources, f"{TWICE}{end}", task, pairs[chosen])
     return cells
-
-
-def _why_no_pairs(sources: Sources) -> str | None:
-    return None if sources.duplicates is not None else "the audit was not made"
 
 
 def _agreement(sources: Sources, row: str, task: str, pairs: pd.DataFrame) -> list[Cell]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covidqu.evaluate.protocols import per_image
-from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_unpaired
+from covidqu.evaluate.statistics import Interval, bootstrap_mean, bootstrap_unpaired
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.cells import Cell
 from covidqu.report.core.measures import APART, FALSE_POSITIVES, HEADLINE, MARKED, OVER, Number
@@ -92,8 +92,8 @@ def _largest_minus_smallest(sources: Sources, row: str, run: str, scores: pd.Dat
     smallest, *_, largest = quarters(with_area(scores))
     if not len(smallest) or not len(largest):
         return not_run(row, LARGEST, "no such test image")
-    pair = [part["dice"].to_numpy() for part in (largest, smallest)]
-    found, n = bootstrap_unpaired(*pair, sources.params.evaluate.bootstrap), len(largest) + len(smallest)
+    config, n = sources.params.evaluate.bootstrap, len(largest) + len(smallest)
+    found = bootstrap_unpaired(largest["dice"].to_numpy(), smallest["dice"].to_numpy(), config)
     return measured(sources, row, LARGEST, run, Number(found, HEADLINE, n, "not paired: different images"))
 
 
@@ -134,9 +134,9 @@ def dice_by_area(sources: Sources, wanted: Wanted) -> Figure:
     return drawn
 
 
-def _points(axes: Axes, x: np.ndarray, means: list[tuple[float, float, float]], row: str, *, line: bool) -> None:
+def _points(axes: Axes, x: np.ndarray, means: list[Interval], row: str, *, line: bool) -> None:
     colour, marker, style = DRAWN_AS[row]
-    value, low, high = np.array(means).T
+    value, low, high = np.array(means, float).T
     reach = np.stack([value - low, high - value])
     axes.errorbar(
         *(x, value),

@@ -1,0 +1,113 @@
+"""Every command in README and docs: run here, planned here (Snakemake), or run by a test that is named here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from support.places import ROOT, TESTS
+
+pytestmark = pytest.mark.pipeline
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LITE = "workflow/overlays/lite.yaml"
+PAGE = "test_page::test_a_public_site_has_no_image_of_a_patient"
+CHECKED = "test_recompute::test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_reason"
+DEMO = "test_results::test_the_demos_tables_and_figures_follow_from_its_scores"
+ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
+    "PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install": ".ci/run",
+    "export PATH=": ".ci/run",
+    "uv sync": ".ci/run",
+    "uv run pytest": ".ci/run",
+    "uv run dvc repro": "test_pipeline::test_story",
+    "uv run python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
+    "uv run python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
+    "uv run python tests/campaigns/long_use.py": "test_long_use::test_a_run_gets_another_name",
+    "uv run python workflow/sync.py after-dvc": "test_pipeline::test_story",
+    "uv run dvc exp run": "test_overrides::test_the_documented_overrides_are_taken",
+    "uv run snakemake --cores 8 --use-conda": "test_conda::test_steps_run_inside_their_environments",
+    "uv run snakemake --workflow-profile profiles/slurm": "test_slurm::test_a_training_survives_its_cluster",
+    "uv run python tests/support/one_node.py": "test_slurm::test_a_training_survives_its_cluster",
+    "sudo apt-get install": ".ci/run",
+    "uv run covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
+    "uv run covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
+    "uv run covidqu export model": "test_model_export::test_the_command",
+    "uv run covidqu export bundle": "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again",
+    "uv run covidqu read": "test_model_export::test_any_trained_run_is_read_with",
+    "uv run python docs/reading_from_python.py": "test_bundle::test_the_script_of_the_documentation_runs",
+    "uv run tensorboard": "test_train::test_a_training_can_be_watched",
+    "uv run covidqu check": CHECKED,
+    "uv run covidqu read ": "test_read::test_a_folder_is_read_and_what_is_no_picture_is_said",
+    "uv run covidqu trust": "test_detection::test_every_kind_has_a_row_and_the_page_its_tables",
+    "uv run covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
+    "uv run covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,
+    "uv run python tests/expected/update.py": "test_results::test_an_expectation_is_small_files_of_a_finished_run",
+    "git diff": "shows what the command before it changed",
+    "uv pip install snakemake-report-plugin-rocrate": "no dependency of this project, as the page says",
+    "uv run --no-sync snakemake": "needs that plugin",
+    "uv run snakemake --report": "a pipeline that is finished",
+    "uv run snakemake results/demo/comparison.csv": "a pipeline that is finished",
+    "docker": "no such program on the machines of the tests; containers/install.sh was run by hand",
+    "apptainer": "no such program on the machines of the tests; containers/install.sh was run by hand",
+}
+
+
+def commands() -> list[str]:
+    """Each command of the blocks of shell, once, in order."""
+    found: dict[str, None] = {}
+    for page in PAGES:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = re.sub(r"\s+#.*", "", line)
+                found |= dict.fromkeys(" ".join(part.split()) for part in words.split("&&") if part.strip())
+    return list(found)
+
+
+def elsewhere(command: str) -> str | None:
+    return next((start for start in sorted(ELSEWHERE, key=len, reverse=True) if command.startswith(start)), None)
+
+
+HERE = [command for command in commands() if not elsewhere(command)]
+
+
+def test_what_is_run_elsewhere_is_there() -> None:
+    assert set(ELSEWHERE) == {elsewhere(command) for command in commands()} - {None}, "nothing is listed in vain"
+    for place in ELSEWHERE.values():
+        if match := re.fullmatch(r"(test_\w+)::(\w+)", place):
+            assert f"\ndef {match[2]}(" in next(TESTS.rglob(f"{match[1]}.py")).read_text(), place
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> Path:
+    """A clone of what is tracked, with what the pages suppose to be there."""
+    folder = tmp_path_factory.mktemp("tree")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "watch.yaml").write_text("machine: {logger: tensorboard}\n")
+    with zipfile.ZipFile(phantom_archive) as archive:
+        archive.extractall(folder.parent / "with it")
+    subprocess.run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm t", cwd=folder,
+                   shell=True, check=True)  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_command(command: str, tree: Path) -> None:
+    """As it stands, but that `uv run` is this environment and that Snakemake only plans."""
+    words = command.replace("uv run ", "").replace("/folder/with/it", f"'{tree.parent}/with it'")
+    if "snakemake " in words:
+        words += " --dry-run"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(tree / "src"), "DVC_NO_ANALYTICS": "1"}
+    if "export " in words and "covidqu" in words:
+        environment["COVIDQU_PARAMS"] = f"params.yaml:{LITE}"
+    environment.pop("COVIDQU_DATA", None)
+    done = subprocess.run(words, shell=True, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
