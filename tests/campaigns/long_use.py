@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from kills import contents, tiny_params
-from s3_server import s3_server
+from s3_server import objects, s3_server
+from ssh_server import ssh_server
 from test_pipeline import RUNS, Copy, made_copy
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -123,26 +124,42 @@ def the_cache_is_linked(place: Copy) -> None:
                 assert found == file.parent.name + file.name, f"{kind}: {file} was written into"
 
 
+def files(store: Path) -> int:
+    return sum(file.is_file() for file in store.rglob("*"))
+
+
+def cut(place: Copy, stored: Callable[[], int]) -> bool:
+    """Whether `dvc push` was killed before its end: when another file has come into the store."""
+    before, quiet = stored(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    push = subprocess.Popen(
+        ("dvc", "push"), cwd=place.folder, env=place.environment, start_new_session=True, **quiet
+    )  # fmt: skip
+    while push.poll() is None and stored() == before:
+        time.sleep(0.02)
+    alive = push.poll() is None
+    if alive:
+        os.killpg(push.pid, signal.SIGKILL)
+    push.wait()
+    return alive
+
+
 def a_push_is_interrupted(place: Copy) -> None:
-    with s3_server() as address:
-        stores = {"folder": (f"{place.folder}-store", ()), "bucket": ("s3://covidqu/dvc", ("endpointurl", address))}
-        for name, (where, setting) in stores.items():
+    folder, disk = Path(f"{place.folder}-store"), Path(f"{place.folder}-ssh-store")
+    with s3_server() as address, ssh_server(Path(f"{place.folder}-sshd")) as login:
+        stores = {
+            "folder": (str(folder), {}, lambda: files(folder)),
+            "bucket": ("s3://covidqu/dvc", {"endpointurl": address}, lambda: objects(address)),
+            "ssh": (f"ssh://127.0.0.1{disk}", login, lambda: files(disk)),
+        }
+        for name, (where, settings, stored) in stores.items():
             clone = Copy(place.folder.with_name(f"{place.folder.name}-{name}"))
             place("git", "clone", "--quiet", str(place.folder), str(clone.folder))
             for one in (place, clone):
                 one("dvc", "remote", "add", "--local", "--force", "--default", name, where)
-                if setting:
-                    one("dvc", "remote", "modify", "--local", name, *setting)
-            for after in (0.7, 1.0, 1.3, 1.6, 2.0, 2.5):  # from Python's start to the last file
-                push = subprocess.Popen(
-                    ("dvc", "push"), cwd=place.folder, env=place.environment, start_new_session=True,
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-                try:
-                    push.wait(after)
-                except subprocess.TimeoutExpired:
-                    os.killpg(push.pid, signal.SIGKILL)
-                    push.wait()
+                for key, value in settings.items():
+                    one("dvc", "remote", "modify", "--local", name, key, value)
+            kills = sum(cut(place, stored) for _ in range(6))
+            assert kills >= 3, f"{name}: {kills} of 6 pushes were cut"
             place("dvc", "push")
             clone("dvc", "pull")
             assert clone.dvc_is_clean()
