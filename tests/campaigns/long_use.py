@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -124,16 +125,31 @@ def the_cache_is_linked(place: Copy) -> None:
                 assert found == file.parent.name + file.name, f"{kind}: {file} was written into"
 
 
-def files(store: Path) -> int:
-    return sum(file.is_file() for file in store.rglob("*"))
+STORES = ("folder", "bucket", "ssh")
+
+
+@contextmanager
+def store(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str], Callable[[], int]]]:
+    """A store for DVC, in `folder` unless it is a bucket: address, settings of a remote there, number of its files."""
+
+    def files() -> int:
+        return sum(file.is_file() for file in folder.rglob("*"))
+
+    if kind == "bucket":
+        with s3_server() as address:
+            yield "s3://covidqu/dvc", {"endpointurl": address}, lambda: objects(address)
+    elif kind == "ssh":
+        with ssh_server(Path(f"{folder}-sshd")) as login:
+            yield f"ssh://127.0.0.1{folder}", login, files
+    else:
+        yield str(folder), {}, files
 
 
 def cut(place: Copy, stored: Callable[[], int]) -> bool:
     """Whether `dvc push` was killed before its end: when another file has come into the store."""
     before, quiet = stored(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    push = subprocess.Popen(
-        ("dvc", "push"), cwd=place.folder, env=place.environment, start_new_session=True, **quiet
-    )  # fmt: skip
+    command = ("dvc", "push", "--jobs", "1")
+    push = subprocess.Popen(command, cwd=place.folder, env=place.environment, start_new_session=True, **quiet)
     while push.poll() is None and stored() == before:
         time.sleep(0.02)
     alive = push.poll() is None
@@ -143,31 +159,31 @@ def cut(place: Copy, stored: Callable[[], int]) -> bool:
     return alive
 
 
+def cloned(place: Copy, kind: str, kills: int) -> Copy:
+    """A clone with what it pulled from a store; the push to it was killed so many times, then went on to its end."""
+    clone = Copy(place.folder.with_name(f"{place.folder.name}-{kind}"))
+    place("git", "clone", "--quiet", str(place.folder), str(clone.folder))
+    with store(kind, Path(f"{clone.folder}-store")) as (address, settings, stored):
+        for one in (place, clone):
+            one("dvc", "remote", "add", "--local", "--force", "--default", kind, address)
+            for key, value in settings.items():
+                one("dvc", "remote", "modify", "--local", kind, key, value)
+        cuts = sum(cut(place, stored) for _ in range(kills))
+        assert cuts > kills / 2, f"{kind}: only {cuts} of {kills} pushes were cut"
+        place("dvc", "push")
+        clone("dvc", "pull")
+    return clone
+
+
 def a_push_is_interrupted(place: Copy) -> None:
-    folder, disk = Path(f"{place.folder}-store"), Path(f"{place.folder}-ssh-store")
-    with s3_server() as address, ssh_server(Path(f"{place.folder}-sshd")) as login:
-        stores = {
-            "folder": (str(folder), {}, lambda: files(folder)),
-            "bucket": ("s3://covidqu/dvc", {"endpointurl": address}, lambda: objects(address)),
-            "ssh": (f"ssh://127.0.0.1{disk}", login, lambda: files(disk)),
-        }
-        for name, (where, settings, stored) in stores.items():
-            clone = Copy(place.folder.with_name(f"{place.folder.name}-{name}"))
-            place("git", "clone", "--quiet", str(place.folder), str(clone.folder))
-            for one in (place, clone):
-                one("dvc", "remote", "add", "--local", "--force", "--default", name, where)
-                for key, value in settings.items():
-                    one("dvc", "remote", "modify", "--local", name, key, value)
-            kills = sum(cut(place, stored) for _ in range(6))
-            assert kills >= 3, f"{name}: {kills} of 6 pushes were cut"
-            place("dvc", "push")
-            clone("dvc", "pull")
-            assert clone.dvc_is_clean()
-            clone.sync("after-dvc", "--force")
-            truth(clone, snakemake=True, dvc=True)
-            truth(place, snakemake=True, dvc=True)
-            assert contents(clone.folder).keys() == contents(place.folder).keys()
-            assert not clone("git", "status", "--porcelain")
+    for kind in STORES:
+        clone = cloned(place, kind, kills=6)
+        assert clone.dvc_is_clean()
+        clone.sync("after-dvc", "--force")
+        truth(clone, snakemake=True, dvc=True)
+        truth(place, snakemake=True, dvc=True)
+        assert contents(clone.folder).keys() == contents(place.folder).keys()
+        assert not clone("git", "status", "--porcelain")
 
 
 def two_colleagues_take_turns(place: Copy) -> None:
