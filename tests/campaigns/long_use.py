@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -27,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from campaigns.kills import contents, tiny_params
 from support.copies import RUNS, Copy, made_copy
-from support.s3_server import s3_server
+from support.s3_server import objects, s3_server
+from support.ssh_server import ssh_server
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 MAKE = ("snakemake", "--cores", "1")
@@ -122,34 +124,65 @@ def the_cache_is_linked(place: Copy) -> None:
                 assert found == file.parent.name + file.name, f"{kind}: {file} was written into"
 
 
+STORES = ("folder", "bucket", "ssh")
+
+
+@contextmanager
+def store(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str], Callable[[], int]]]:
+    """A store for DVC, in `folder` unless it is a bucket: address, settings of a remote there, number of its files."""
+
+    def files() -> int:
+        return sum(file.is_file() for file in folder.rglob("*"))
+
+    if kind == "bucket":
+        with s3_server() as address:
+            yield "s3://covidqu/dvc", {"endpointurl": address}, lambda: objects(address)
+    elif kind == "ssh":
+        with ssh_server(Path(f"{folder}-sshd")) as login:
+            yield f"ssh://127.0.0.1{folder}", login, files
+    else:
+        yield str(folder), {}, files
+
+
+def cut(place: Copy, stored: Callable[[], int]) -> bool:
+    """Whether `dvc push` was killed before its end: when another file has come into the store."""
+    before, quiet = stored(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = ("dvc", "push", "--jobs", "1")
+    push = subprocess.Popen(command, cwd=place.folder, env=place.environment, start_new_session=True, **quiet)
+    while push.poll() is None and stored() == before:
+        time.sleep(0.02)
+    alive = push.poll() is None
+    if alive:
+        os.killpg(push.pid, signal.SIGKILL)
+    push.wait()
+    return alive
+
+
+def cloned(place: Copy, kind: str, kills: int) -> Copy:
+    """A clone with what it pulled from a store; the push to it was killed so many times, then went on to its end."""
+    clone = Copy(place.folder.with_name(f"{place.folder.name}-{kind}"))
+    place("git", "clone", "--quiet", str(place.folder), str(clone.folder))
+    with store(kind, Path(f"{clone.folder}-store")) as (address, settings, stored):
+        for one in (place, clone):
+            one("dvc", "remote", "add", "--local", "--force", "--default", kind, address)
+            for key, value in settings.items():
+                one("dvc", "remote", "modify", "--local", kind, key, value)
+        cuts = sum(cut(place, stored) for _ in range(kills))
+        assert cuts > kills / 2, f"{kind}: only {cuts} of {kills} pushes were cut"
+        place("dvc", "push")
+        clone("dvc", "pull")
+    return clone
+
+
 def a_push_is_interrupted(place: Copy) -> None:
-    with s3_server() as address:
-        stores = {"folder": (f"{place.folder}-store", ()), "bucket": ("s3://covidqu/dvc", ("endpointurl", address))}
-        for name, (where, setting) in stores.items():
-            clone = Copy(place.folder.with_name(f"{place.folder.name}-{name}"))
-            place("git", "clone", "--quiet", str(place.folder), str(clone.folder))
-            for one in (place, clone):
-                one("dvc", "remote", "add", "--local", "--force", "--default", name, where)
-                if setting:
-                    one("dvc", "remote", "modify", "--local", name, *setting)
-            for after in (0.7, 1.0, 1.3, 1.6, 2.0, 2.5):  # from Python's start to the last file
-                push = subprocess.Popen(
-                    ("dvc", "push"), cwd=place.folder, env=place.environment, start_new_session=True,
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-                try:
-                    push.wait(after)
-                except subprocess.TimeoutExpired:
-                    os.killpg(push.pid, signal.SIGKILL)
-                    push.wait()
-            place("dvc", "push")
-            clone("dvc", "pull")
-            assert clone.dvc_is_clean()
-            clone.sync("after-dvc", "--force")
-            truth(clone, snakemake=True, dvc=True)
-            truth(place, snakemake=True, dvc=True)
-            assert contents(clone.folder).keys() == contents(place.folder).keys()
-            assert not clone("git", "status", "--porcelain")
+    for kind in STORES:
+        clone = cloned(place, kind, kills=6)
+        assert clone.dvc_is_clean()
+        clone.sync("after-dvc", "--force")
+        truth(clone, snakemake=True, dvc=True)
+        truth(place, snakemake=True, dvc=True)
+        assert contents(clone.folder).keys() == contents(place.folder).keys()
+        assert not clone("git", "status", "--porcelain")
 
 
 def two_colleagues_take_turns(place: Copy) -> None:

@@ -17,58 +17,85 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 LITE = "workflow/overlays/lite.yaml"
 PAGE = "test_page::test_a_public_site_has_no_image_of_a_patient"
 CHECKED = "test_recompute::test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_reason"
+FIXED = "test_recompute::test_fix_puts_what_was_made_again_in_the_place_of_what_is_there"
+TRAINED = "test_read::test_trained_runs_are_read_with_as_a_bundle"
 DEMO = "test_results::test_the_demos_tables_and_figures_follow_from_its_scores"
-ELSEWHERE = {  # start of the command -> who runs it, or why nobody can
+ELSEWHERE = {  # first words of the command -> who runs it, or why nobody can
     "PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install": ".ci/run",
-    "export PATH=": ".ci/run",
+    'export PATH="$HOME/.local/bin:$PATH"': ".ci/run",
     "uv sync": ".ci/run",
-    "uv run pytest": ".ci/run",
-    "uv run dvc repro": "test_pipeline::test_story",
-    "uv run python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
-    "uv run python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
-    "uv run python tests/campaigns/long_use.py": "test_long_use::test_a_run_gets_another_name",
-    "uv run python workflow/sync.py after-dvc": "test_pipeline::test_story",
-    "uv run dvc exp run": "test_overrides::test_the_documented_overrides_are_taken",
-    "uv run snakemake --cores 8 --use-conda": "test_conda::test_steps_run_inside_their_environments",
-    "uv run snakemake --workflow-profile profiles/slurm": "test_slurm::test_a_training_survives_its_cluster",
-    "uv run python tests/support/one_node.py": "test_slurm::test_a_training_survives_its_cluster",
+    "uv sync --resolution lowest-direct": "another environment, minutes; docs/clusters.md says what came of it",
+    "uv lock": "asks the package index; `uv sync --locked` of .ci/run wants its outcome",
+    "pip install .": "test_other_machines::test_the_package_has_all_its_files",
+    "bash .ci/run": "what runs these tests",
+    "pytest": ".ci/run",
+    "dvc repro": "test_pipeline::test_story",
+    "dvc exp run": "test_overrides::test_the_documented_overrides_are_taken",
+    "dvc metrics diff": "test_pipeline::test_story",
+    "dvc plots show": "test_pipeline::test_story",
+    "dvc remote add": "test_pipeline::test_story",
+    "python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
+    "python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
+    "python tests/campaigns/long_use.py": "test_long_use::test_a_run_gets_another_name",
+    "python workflow/sync.py after-dvc": "test_pipeline::test_story",
+    "python workflow/campaign.py": "test_campaign::test_what_is_small_comes_back_and_the_same_command_goes_on",
+    "python benchmarks/run.py": "compares speeds, on an idle machine only",
+    "snakemake --cores 8 --use-conda": "test_conda::test_steps_run_inside_their_environments",
+    "snakemake --workflow-profile profiles/slurm": "test_slurm::test_a_training_survives_its_cluster",
+    "python tests/support/one_node.py": "test_slurm::test_a_training_survives_its_cluster",
     "sudo apt-get install": ".ci/run",
-    "uv run covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
-    "uv run covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
-    "uv run covidqu export model": "test_model_export::test_the_command",
-    "uv run covidqu export bundle": "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again",
-    "uv run covidqu read": "test_model_export::test_any_trained_run_is_read_with",
-    "uv run python docs/reading_from_python.py": "test_bundle::test_the_script_of_the_documentation_runs",
-    "uv run tensorboard": "test_train::test_a_training_can_be_watched",
-    "uv run covidqu check": CHECKED,
-    "uv run covidqu read ": "test_read::test_a_folder_is_read_and_what_is_no_picture_is_said",
-    "uv run covidqu trust": "test_detection::test_every_kind_has_a_row_and_the_page_its_tables",
-    "uv run covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
-    "uv run covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,
-    "uv run python tests/expected/update.py": "test_results::test_an_expectation_is_small_files_of_a_finished_run",
+    "covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
+    "covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
+    "covidqu export model": "test_model_export::test_the_command",
+    "covidqu export bundle": "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again",
+    "python docs/reading_from_python.py": "test_bundle::test_the_script_of_the_documentation_runs",
+    "tensorboard": "test_train::test_a_training_can_be_watched",
+    "covidqu check": CHECKED,
+    "covidqu check --fix": FIXED,
+    "covidqu check --results results/lite --fix": FIXED,
+    "covidqu read": "test_read::test_a_folder_is_read_and_what_is_no_picture_is_said",
+    "covidqu read hospital/images --out readings --truth": "test_read::test_masks_are_scored_as_everywhere",
+    "covidqu read x.png --out readings --run": TRAINED,
+    "covidqu read x.png --out readings --weights": TRAINED,
+    "covidqu trust": "test_detection::test_every_kind_has_a_row_and_the_page_its_tables",
+    "covidqu claim": "test_standards::test_the_committed_checklist_is_the_generated_one",
+    "covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
+    "covidqu params RUN": "of any run; that of README is run here",
+    "covidqu tables common/lesion-sizes": "a table that who follows the recipe adds",
+    "covidqu --install-completion": "writes into HOME; what it installs is tried in tests/test_cli.py",
+    "covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,
+    "python tests/expected/update.py": "test_results::test_an_expectation_is_small_files_of_a_finished_run",
     "git diff": "shows what the command before it changed",
+    "git tag": "a release's",
     "uv pip install snakemake-report-plugin-rocrate": "no dependency of this project, as the page says",
-    "uv run --no-sync snakemake": "needs that plugin",
-    "uv run snakemake --report": "a pipeline that is finished",
-    "uv run snakemake results/demo/comparison.csv": "a pipeline that is finished",
+    "snakemake --reporter rocrate": "needs that plugin",
+    "snakemake --report": "a pipeline that is finished",
+    "snakemake results/demo/comparison.csv": "a pipeline that is finished",
     "docker": "no such program on the machines of the tests; containers/install.sh was run by hand",
     "apptainer": "no such program on the machines of the tests; containers/install.sh was run by hand",
 }
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CALL = re.compile(r"uv run |(uv|make|bash|pip|git|python|snakemake) \S|(covidqu|dvc) (-|[a-z]+ \S)")  # more than a name
 
 
 def commands() -> list[str]:
-    """Each command of the blocks of shell, once, in order."""
+    """Each command of the blocks of shell, and of the text those with an argument; once, in order, without `uv run`."""
     found: dict[str, None] = {}
     for page in PAGES:
-        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                words = re.sub(r"\s+#.*", "", line)
-                found |= dict.fromkeys(" ".join(part.split()) for part in words.split("&&") if part.strip())
+        text = page.read_text()
+        shell = "".join(block for language, block in BLOCK.findall(text) if language == "bash")
+        lines = shell.replace("\\\n", " ").splitlines()
+        inline = (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text)))
+        for line in [*lines, *filter(CALL.match, inline)]:
+            words = re.sub(r"\buv run (--no-sync )?", "", re.sub(r"\s+#.*", "", line))
+            found |= dict.fromkeys(" ".join(part.split()) for part in words.split("&&") if part.strip())
     return list(found)
 
 
 def elsewhere(command: str) -> str | None:
-    return next((start for start in sorted(ELSEWHERE, key=len, reverse=True) if command.startswith(start)), None)
+    """The longest start that is listed, of whole words."""
+    starts = sorted(ELSEWHERE, key=len, reverse=True)
+    return next((start for start in starts if f"{command} ".startswith(f"{start} ")), None)
 
 
 HERE = [command for command in commands() if not elsewhere(command)]
@@ -101,9 +128,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory, phantom_archive: Path) -> Pat
 @pytest.mark.parametrize("command", HERE)
 def test_command(command: str, tree: Path) -> None:
     """As it stands, but that `uv run` is this environment and that Snakemake only plans."""
-    words = command.replace("uv run ", "").replace("/folder/with/it", f"'{tree.parent}/with it'")
-    if "snakemake " in words:
+    words = command.replace("/folder/with/it", f"'{tree.parent}/with it'")
+    if re.match("make |(.*=.* )?snakemake ", words):
         words += " --dry-run"
+    if words.startswith("make ") and not shutil.which("make"):
+        pytest.skip("no make on this machine")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(tree / "src"), "DVC_NO_ANALYTICS": "1"}
     if "export " in words and "covidqu" in words:

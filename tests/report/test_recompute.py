@@ -153,6 +153,21 @@ def test_a_moved_number_is_one_line(params: Params, capsys: pytest.CaptureFixtur
     assert f"moved: '0.123456' -> '{value}'" in fault
 
 
+def test_fix_puts_what_was_made_again_in_the_place_of_what_is_there(
+    here: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file: file.read_bytes() for file in here.rglob("*") if file.is_file()}
+    replace(RESULTS / "tables/unet-roi/table-3.csv", "Mean Dice Score,Value,", "Mean Dice Score,Other,")
+    replace(RESULTS / "figures/unet-roi/curves-unet-roi-lung.svg", "<path", "<line")
+    replace(README, BLOCKS[0].begin, f"{BLOCKS[0].begin}\nold 0.1234\n")
+    shutil.copy(RESULTS / "tables/unet-roi/table-3.md", RESULTS / "tables/unet-roi/table-33.md")
+    assert recompute([RESULTS], None, params, fix=True) == 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("table-3:", "curves-unet-roi-lung.svg", "README.md", "table-33.md")), said
+    assert {file: file.read_bytes() for file in here.rglob("*") if file.is_file()} == before
+    assert found(params, capsys) == (0, [])
+
+
 @pytest.mark.usefixtures("here")
 def test_moved_scores_move_every_table_figure_and_readme_that_rests_on_them(
     params: Params, capsys: pytest.CaptureFixture[str]

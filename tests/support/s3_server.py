@@ -3,6 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+
+
+def objects(address: str) -> int:
+    """How many objects its bucket has; of more than 1,000 no more are counted."""
+    import boto3
+
+    return boto3.client("s3", endpoint_url=address, **KEYS).list_objects_v2(Bucket="covidqu")["KeyCount"]
+
 
 @contextmanager
 def s3_server() -> Iterator[str]:
@@ -14,9 +23,8 @@ def s3_server() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     try:
-        boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="covidqu")
+        boto3.client("s3", endpoint_url=address, **KEYS).create_bucket(Bucket="covidqu")
         yield address
     finally:
         server.stop()
