@@ -166,9 +166,10 @@ def fitting(words: str, width: float, size: int) -> ImageFont.FreeTypeFont | Ima
 def lines(found: Reading, name: str) -> list[tuple[str, tuple[int, int, int]]]:
     """What stands below the picture, with colours: warnings first, and numbers unless it is no chest."""
     codes = {warning.code for warning in found.warnings}
-    said = [(text(name), TEXT), *((f"Warning: {warning.text}", ALERT) for warning in found.warnings)]
+    said, warned = [(text(name), TEXT)], [(f"Warning: {warning.text}", ALERT) for warning in found.warnings]
     if NO_USE in codes:
-        return [*said, ("Do not use this reading. Its numbers are left out.", ALERT)]
+        return [*said, ("Do not use this reading. Its numbers are left out.", ALERT), *warned]
+    said += warned
     if found.shares:
         both, left, right = (percent(found.shares[side]) for side in SIDES)
         usual = "" if "mirrored" in codes else " (as a rule the patient's right)"

@@ -261,14 +261,15 @@ function inWords(reading) {
   const { both, image_left: left, image_right: right } = reading.infected_share_of_lung;
   const each = spread(reading);
   const chances = Object.entries(reading.probabilities);
-  const numbers = useless(reading) ? [`Warning: ${NO_NUMBERS}`] : [
+  const numbers = useless(reading) ? [] : [
     both !== undefined && `COVID-19 infection: ${percent(both)} of the lungs (image left ${percent(left)}, image right ${percent(right)})`,
     each.length > 1 && `${each.length} trainings alone: ${percent(Math.min(...each))} to ${percent(Math.max(...each))}`,
     "infection" in reading.pixels && data.bundle.what,
     chances.length && `Class (in part a guess at the image collection): ${chances.map(([label, p]) => `${label} ${percent(p)}`).join(", ")}`,
   ];
   const model = `Model ${reading.model.name}, covidqu ${reading.versions.covidqu}`;
-  return [reading.use, reading.input.name, ...reading.warnings.map(({ text }) => `Warning: ${text}`), ...numbers, model].filter(Boolean);
+  const never = useless(reading) && `Warning: ${NO_NUMBERS}`;
+  return [reading.use, reading.input.name, never, ...reading.warnings.map(({ text }) => `Warning: ${text}`), ...numbers, model].filter(Boolean);
 }
 
 function row({ input, warnings, infected_share_of_lung: shares, pixels, seeds, probabilities, model, use }, each, name) {
