@@ -310,9 +310,3 @@ def test_the_citation_has_what_the_format_wants() -> None:
     for system in SYSTEMS:
         assert f"paper {paper(system).paper}, {system}" in named
     assert cff["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-
-
-def test_no_claim_to_the_catalog_without_its_layout() -> None:
-    """Standardised usage wants workflow/Snakefile and config/README.md; a file that claims it comes with both."""
-    layout = [ROOT / "workflow/Snakefile", ROOT / "config/README.md"]
-    assert all(path.is_file() for path in layout) or not (ROOT / ".snakemake-workflow-catalog.yml").exists()
