@@ -24,6 +24,8 @@ from support.places import EXPECTED, ROOT
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+FILE = r"\b(?:tests|src|workflow|benchmarks|containers|profiles)/[\w/.-]*\w\.(?:py|yaml|smk|sh|md)\b"
+ADDED = "lesion_sizes|tiny|NAME"
 HOLES = {"{map}": "(covid_vs_normal|covid_vs_rest)", "{task}": "(lung|infection)", "{px}": r"\d+", "{k}": r"\d+"}
 FOLDERS = [place / kind for place in (ROOT / "results/lite", EXPECTED) for kind in ("runs", "baselines")]
 
@@ -119,6 +121,13 @@ def test_links_lead_somewhere() -> None:
             if not there.exists() or (part and part not in anchors(there)):
                 lost.append(f"{page.name}: {target}")
     assert lost == []
+
+
+def test_files_that_pages_name_are_there() -> None:
+    """But those that are added by who follows a recipe of CONTRIBUTING."""
+    named = {name for page in PAGES for name in re.findall(FILE, page.read_text())}
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not re.search(ADDED, name) and not (ROOT / name).is_file()] == []
 
 
 def anchors(page: Path) -> set[str]:
