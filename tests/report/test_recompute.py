@@ -11,6 +11,7 @@ import pytest
 
 from covidqu.cli import main
 from covidqu.config.params import Params
+from covidqu.evaluate.scores import read_scores, write_scores
 from covidqu.report import catalogue
 from covidqu.report.checks.committed import chosen, files, variants
 from covidqu.report.checks.recompute import BAR, PAGES, recompute, shown
@@ -21,6 +22,7 @@ from covidqu.report.figures import figure
 from covidqu.report.papers import measured
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build, write
+from covidqu.stored import read_parquet
 from support.places import ROOT
 from support.synthetic_runs import settings, write_architectures, write_data, write_run
 
@@ -138,6 +140,25 @@ def test_with_the_data_they_are_checked_as_well(params: Params, capsys: pytest.C
     status, faults = found(params, capsys, Path("data"))
     assert status == 1
     assert any("tables/unet-roi/table-1: row" in fault and "Trian" in fault for fault in faults)
+
+
+@pytest.mark.usefixtures("here")
+def test_near_duplicates_are_those_of_the_split(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    path = RESULTS / "runs" / RUNS[0] / "scores.parquet"
+    scores, meta = read_scores(path)
+    index, split = (read_parquet(Path("data") / name) for name in ("packed/index.parquet", "split.parquet"))
+    marked = split["near_duplicate"].to_numpy(bool)[:3]
+    scores.loc[:2, "id"] = index["id"][:3].to_numpy()
+    scores.loc[:2, "near_duplicate"] = ~marked
+    write_scores(path, scores, meta)
+    assert not [line for line in found(params, capsys)[1] if "near_duplicate" in line], "only the data know"
+    status, (fault, *_) = found(params, capsys, Path("data"))
+    assert status == 1
+    assert fault == f"results/runs/{RUNS[0]}/scores.parquet: near_duplicate of 3 images is not that of the split"
+    assert recompute([RESULTS], Path("data"), params, fix=True) == 0
+    capsys.readouterr()
+    assert found(params, capsys, Path("data")) == (0, [])
+    assert read_scores(path)[0]["near_duplicate"][:3].tolist() == marked.tolist() and read_scores(path)[1] == meta
 
 
 @pytest.mark.usefixtures("here")

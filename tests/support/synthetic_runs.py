@@ -34,7 +34,7 @@ def scores(tasks: tuple[str, ...], seed: int, classes: dict[str, int] | None = N
     frame = pd.DataFrame(
         {
             "row": np.arange(100, 100 + n),
-            "id": [f"infection/Test/{label}/{i}" for i, label in enumerate(LABELS)],
+            "id": [f"infection/Test/{label}/scored-{i}" for i, label in enumerate(LABELS)],
             "subset": "infection",
             "label": LABELS,
             "name": [str(i) for i in range(n)],

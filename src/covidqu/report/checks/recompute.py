@@ -2,9 +2,11 @@
 
 Input: results folders with their settings, and the packed data where they are at hand; output: one printed line per
 difference, what was checked, what was skipped and why, and the exit status. Taken as they are: scores, cards and
-histories of runs, what is known of Val images and of class heads, baselines and architectures. All else follows.
+histories of runs, what is known of Val images and of class heads, baselines and architectures. All else follows. Which
+images have a near-duplicate in an earlier split is what the split says, where the data are at hand.
 """
 
+import json
 import re
 import shutil
 import sys
@@ -13,10 +15,14 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
 from covidqu.config.params import Params
 from covidqu.data.index import INDEX
+from covidqu.evaluate.scores import AGAIN, MASKS, METRICS, SCORES, headline, read_scores
+from covidqu.files import write_text
 from covidqu.ledger import record
 from covidqu.report import catalogue, comparison
 from covidqu.report.checks import check
@@ -24,10 +30,11 @@ from covidqu.report.checks.claims import CLAIMS, claims, sentence
 from covidqu.report.checks.committed import chosen, files
 from covidqu.report.checks.svg_numbers import compare_svg
 from covidqu.report.core.artefacts import Artefact, Reads
-from covidqu.report.core.sources import Sources
+from covidqu.report.core.sources import VALIDATION, Sources
 from covidqu.report.figures import figure
 from covidqu.report.readme import BLOCKS, readme
 from covidqu.report.tables import build, write
+from covidqu.stored import read_json, read_table, write_table
 
 PAGES = (Path("README.md"), Path("docs/results.md"))
 SHOWN = re.compile(r"covidqu readme --results (\S+)")  # a page says by which command its parts were written
@@ -87,6 +94,7 @@ class Recomputation:
         made = [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".md")]
         made += ["comparison.csv", *(f"figures/{name}.svg" for name in shapes)]
         self._same_files(made)
+        self._same_duplicates()
         for name in tqdm(names, desc=f"{self.results}: tables", **BAR):
             self._table(name)
         self._comparison()
@@ -124,6 +132,34 @@ class Recomputation:
         for name in lost if self.fix else ():
             (self.results / name).unlink(missing_ok=True)
         self._say([f"{name}: is made, but not committed" for name in made if name not in self.files])
+
+    def _same_duplicates(self) -> None:
+        """Scores mark the images that the split marks; with `fix` they do from here on, before tables are made."""
+        splits, index = self.sources.splits, self.sources.index
+        if splits is None or index is None:
+            return
+        marked = dict(zip(index["id"], splits["near_duplicate"].astype(bool), strict=True))
+        for path in sorted(path for name in (SCORES, VALIDATION) for path in self.results.glob(f"*/*/{name}")):
+            table = read_table(path, AGAIN)
+            was = table["near_duplicate"].to_pylist()
+            now = [marked.get(image, mark) for image, mark in zip(table["id"].to_pylist(), was, strict=True)]
+            differ = sum(one != other for one, other in zip(was, now, strict=True))
+            if not differ:
+                continue
+            self._say([f"{path.relative_to(self.results)}: near_duplicate of {differ} images is not that of the split"])
+            if self.fix:
+                place = table.column_names.index("near_duplicate")
+                write_table(path, table.set_column(place, "near_duplicate", pa.array(now)))
+                if (metrics := path.with_name(METRICS)).is_file() and path.name == SCORES:
+                    self._same_metrics(metrics, read_scores(path)[0])
+
+    def _same_metrics(self, path: Path, scores: pd.DataFrame) -> None:
+        """The headline numbers without near-duplicates, again from the scores."""
+        metrics = read_json(path, AGAIN)
+        for task in metrics.keys() & set(MASKS):
+            found = headline(scores, [task], self.params.evaluate)[task]
+            metrics[task] |= {key: value for key, value in found.items() if key in metrics[task] and "near_dup" in key}
+        write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
     def _committed(self, name: str) -> Path | None:
         """Where a committed file lies; one that is not committed was reported by `_same_files`."""
