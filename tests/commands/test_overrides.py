@@ -16,6 +16,7 @@ from dvc.utils.hydra import apply_overrides
 from covidqu.cli import main
 from covidqu.config.params import Params, load
 from covidqu.config.shown import has
+from support.copies import copied
 from support.places import ROOT
 
 PARAMS = load([ROOT / "params.yaml"])
@@ -125,13 +126,7 @@ def test_a_queued_experiment_has_the_settings(tmp_path: Path) -> None:
     """The real command, in a repository of its own; nothing is run."""
     from support.engines import inside
 
-    for part in ("dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", "src"):
-        source, target = ROOT / part, tmp_path / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
+    copied(tmp_path, "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", "src")
     (tmp_path / ".gitignore").write_text("data\nresults\n.dvc/tmp\n.dvc/cache\n")
 
     def call(*words: str) -> str:

@@ -1,11 +1,11 @@
 """Snakemake and DVC know the same steps: same commands, dependencies (modules included), outputs and settings."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
+from support.copies import copied
 from support.engines import SNAKEMAKE_ONLY, Step, dvc_stages, snakemake_jobs
 from support.places import ROOT
 
@@ -42,14 +42,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What DVC needs of this tree, without data, as a repository of its own."""
     import dulwich.repo
 
-    root = tmp_path_factory.mktemp("repository")
-    for part in PARTS:
-        source, target = ROOT / part, root / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
+    root = copied(tmp_path_factory.mktemp("repository"), *PARTS)
     dulwich.repo.Repo.init(str(root))
     return root
 

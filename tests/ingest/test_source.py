@@ -238,22 +238,15 @@ def test_a_failing_training_loses_nothing(copy: Copy) -> None:
     copy("snakemake", "-c2", weights)
     first = (copy.folder / weights).read_bytes()
     before = (copy.folder / "params.yaml").read_text()
-    copy.edit(
-        lambda params: params["runs"][RUNS[0]].update(
-            optimizer={"kind": "adamw", "lr": 10, "weight_decay": 10}, epochs=40
-        )
-    )
+    wild = {"optimizer": {"kind": "adamw", "lr": 10, "weight_decay": 10}, "epochs": 40}
+    copy.edit(lambda params: params["runs"][RUNS[0]].update(wild))
     copy("snakemake", "-c2", weights, status=1)
     (copy.folder / "params.yaml").write_text(before)
     said = copy("snakemake", "-c2", weights)
     assert f"made before and kept in results/resume/{RUNS[0]}/finished" in said and "epoch 1" not in said
     assert (copy.folder / weights).read_bytes() == first
     copy("dvc", "repro", f"train@{RUNS[0]}")
-    copy.edit(
-        lambda params: params["runs"][RUNS[0]].update(
-            optimizer={"kind": "adamw", "lr": 10, "weight_decay": 10}, epochs=40
-        )
-    )
+    copy.edit(lambda params: params["runs"][RUNS[0]].update(wild))
     copy("dvc", "repro", f"train@{RUNS[0]}", status=255)
     assert (copy.folder / weights).read_bytes() == first
     (copy.folder / "params.yaml").write_text(before)

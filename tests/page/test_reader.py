@@ -26,8 +26,8 @@ from covidqu.reading.bundle import NOTICE, Bundle
 from covidqu.reading.model import Model
 from covidqu.reading.pictures import open_picture
 from covidqu.reading.reading import Reading, read
-from support import reader_bundle
 from support.browser import Open, inaccessible, scrolls_sideways
+from support.bundles import PX, described, phantom_bundle
 from support.radiographs import chest, dicom, enlarged, png, saved, written
 
 PATIENT = 90_000  # milliseconds: a shared machine may be slow to compile the runtime
@@ -35,7 +35,7 @@ PATIENT = 90_000  # milliseconds: a shared machine may be slow to compile the ru
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return reader_bundle.write(tmp_path_factory.mktemp("bundle") / "phantoms")
+    return phantom_bundle(tmp_path_factory.mktemp("bundle") / "phantoms")
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +386,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(
 def test_filters_are_refused(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     filtered = tmp_path / "filtered"
     shutil.copytree(bundle.folder, filtered)
-    reader_bundle.described(filtered, {}, filters=[{"kind": "median", "px": 3}])
+    described(filtered, PX, filters=[{"kind": "median", "px": 3}])
     assert main(["reader", "--out", str(tmp_path / "out"), "--model", str(filtered)]) == 2
     assert "filters its images (median)" in capsys.readouterr().err and not (tmp_path / "out").exists()
 

@@ -1,6 +1,5 @@
 """What a step imports is what both engines say that it depends on."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from covidqu.imports import closure, digest, step_files, step_modules
+from support.copies import copied
 from support.engines import NO_RULES, SNAKEMAKE_ONLY, dvc_stages
 from support.places import ROOT
 
@@ -22,11 +22,7 @@ def dvc_lists(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The package, dvc.yaml and the script that writes its lists."""
-    for folder in ("src/covidqu", "workflow"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / file, tmp_path)
-    return tmp_path
+    return copied(tmp_path, "src/covidqu", "workflow", "dvc.yaml", "params.yaml")
 
 
 def test_the_lists_of_dvc_yaml_are_what_the_steps_import() -> None:

@@ -18,13 +18,13 @@ from covidqu.files import sha256
 from covidqu.reading import load
 from covidqu.reading.bundle import METADATA, digest, open_bundle
 from covidqu.reading.model import BATCH, Model
-from support.bundles import ABOUT, PX, tiny
+from support.bundles import GREY_PX, LABELS, grey_bundle
 from support.places import ROOT
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny(tmp_path_factory.mktemp("bundle") / "tiny").folder
+    return grey_bundle(tmp_path_factory.mktemp("bundle") / "tiny").folder
 
 
 @pytest.fixture
@@ -39,17 +39,17 @@ def edited(folder: Path, changes: dict[str, Any], *, rehash: bool = True) -> Non
 
 
 def test_each_seed_answers_for_any_number_of_images(whole: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2 * BATCH + 3, PX, PX), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2 * BATCH + 3, GREY_PX, GREY_PX), dtype=np.uint8)
     model = Model(open_bundle(whole), threads=1)
     first, second = model.outputs(images)
-    assert (first["lung"] > 0).tolist() == (images > 100).tolist()
-    assert (second["lung"] > 0).tolist() == (images > 110).tolist()
+    assert (first["lung"] > 0).tolist() == (images < 110).tolist()
+    assert (second["lung"] > 0).tolist() == (images < 100).tolist()
     assert {key: values.dtype for key, values in first.items()} == dict.fromkeys(first, np.dtype("float32"))
-    assert first["class"].shape == (len(images), 3) and first["features"].shape == (len(images), 2)
+    assert first["class"].shape == (len(images), 3) and first["features"].shape == (len(images), 1)
     none = model.outputs(images[:0])[0]
-    assert none["lung"].shape == (0, PX, PX) and none["class"].shape == (0, 3)
-    for wrong in (images.astype(np.float32), images[0], images[:, :16]):
-        with pytest.raises(ValueError, match=rf"images: .*, wanted uint8 \(n, {PX}, {PX}\)"):
+    assert none["lung"].shape == (0, GREY_PX, GREY_PX) and none["class"].shape == (0, 3)
+    for wrong in (images.astype(np.float32), images[0], images[:, :32]):
+        with pytest.raises(ValueError, match=rf"images: .*, wanted uint8 \(n, {GREY_PX}, {GREY_PX}\)"):
             model.outputs(wrong)
 
 
@@ -72,7 +72,7 @@ def test_no_changed_byte_is_read(whole: Path, tmp_path: Path, data: st.DataObjec
         assert name == METADATA and found.metadata == open_bundle(whole).metadata
 
 
-@pytest.mark.parametrize("name", ["tiny-0.onnx", "tiny-1.onnx", "reference.npz", METADATA])
+@pytest.mark.parametrize("name", ["seed0.onnx", "seed1.onnx", "reference.npz", METADATA])
 def test_a_missing_or_short_file_is_named(folder: Path, name: str) -> None:
     text = (folder / name).read_bytes()
     (folder / name).write_bytes(text[: len(text) // 2])
@@ -84,9 +84,9 @@ def test_a_missing_or_short_file_is_named(folder: Path, name: str) -> None:
 
 
 def test_files_of_another_bundle_are_refused(folder: Path, tmp_path: Path) -> None:
-    tiny(tmp_path / "other", seeds=3)
-    shutil.copy(tmp_path / "other" / "tiny-2.onnx", folder / "tiny-1.onnx")
-    with pytest.raises(ValueError, match=r"tiny-1\.onnx: damaged, or of another bundle"):
+    grey_bundle(tmp_path / "other", darks=(90.0, 80.0, 70.0))
+    shutil.copy(tmp_path / "other" / "seed2.onnx", folder / "seed1.onnx")
+    with pytest.raises(ValueError, match=r"seed1\.onnx: damaged, or of another bundle"):
         open_bundle(folder)
 
 
@@ -128,11 +128,11 @@ def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_cannot_run_is_named(folder: Path) -> None:
-    (folder / "tiny-0.onnx").write_bytes(b"no graph")
+    (folder / "seed0.onnx").write_bytes(b"no graph")
     members = json.loads((folder / METADATA).read_text())["members"]
-    members[0]["sha256"] = sha256(folder / "tiny-0.onnx")
+    members[0]["sha256"] = sha256(folder / "seed0.onnx")
     edited(folder, {"members": members})
-    with pytest.raises(ValueError, match=r"tiny-0\.onnx: ONNX Runtime .* cannot run it"):
+    with pytest.raises(ValueError, match=r"seed0\.onnx: ONNX Runtime .* cannot run it"):
         Model(open_bundle(folder))
 
 
@@ -144,7 +144,7 @@ def test_an_array_and_its_file_are_read_alike(whole: Path, tmp_path: Path) -> No
     assert of_array.masks["lung"].shape == (90, 70) and 0.2 < of_array.masks["lung"].mean() < 1
     for other in (of_file, of_name):
         assert (other.masks["lung"] == of_array.masks["lung"]).all() and other.shares == of_array.shares
-        assert other.probabilities == of_array.probabilities and set(other.probabilities) == {*ABOUT["classes"]}
+        assert other.probabilities == of_array.probabilities and set(other.probabilities) == {*LABELS}
     for wrong in (pixels.astype(np.float32), pixels[None]):
         with pytest.raises(ValueError, match=r"array: .*want \(H, W\)"):
             loaded.read(wrong)
@@ -166,7 +166,7 @@ def test_the_script_of_the_documentation_runs(whole: Path, tmp_path: Path) -> No
     command = [sys.executable, str(ROOT / "docs/reading_from_python.py"), str(tmp_path / "one.png"), str(whole)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for expected in ("no-limits: ", "90 x 70 pixels", "COVID-19: 0.", "both: ", "seed 1: lung (32, 32)"):
+    for expected in ("no-limits: ", "90 x 70 pixels", "COVID-19: 0.", "both: ", "seed 1: lung (64, 64)"):
         assert expected in done.stdout
     assert Image.open(tmp_path / "one-infection.png").size == (70, 90)
     done = subprocess.run(command[:2], cwd=tmp_path, capture_output=True, text=True, check=False)

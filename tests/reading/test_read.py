@@ -32,7 +32,7 @@ from covidqu.reading.outputs import LEAST_OVERLAY, lines, overlay, percent, row,
 from covidqu.reading.pictures import Picture, of_array
 from covidqu.reading.reading import dice, measured, midline, probabilities, read
 from covidqu.reading.trust import Warning
-from support.grey_bundles import PX, bundle
+from support.bundles import GREY_PX, grey_bundle
 from support.places import ROOT
 from support.radiographs import chest, dicom, enlarged, png, written
 
@@ -40,7 +40,7 @@ from support.radiographs import chest, dicom, enlarged, png, written
 @pytest.fixture(scope="module")
 def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "grey"
-    bundle(folder)
+    grey_bundle(folder)
     return folder
 
 
@@ -128,7 +128,7 @@ def test_what_was_read_is_not_read_again(
     assert {n for n in changed if n != "readings.csv"} == {f"{k}/a/x.{s}" for k, s in KINDS}
     assert set(after) == set(before)
     other = tmp_path / "other"
-    bundle(other, darks=(90.0,))
+    grey_bundle(other, darks=(90.0,))
     assert call(folder, "--out", out, "--model", other) == 0
     assert json.loads((out / "json/a/x.json").read_text())["model"]["sha256"] == open_bundle(other).metadata.sha256
 
@@ -276,7 +276,7 @@ def test_an_image_of_the_data_set_is_seen_as_in_a_training(grey: Path) -> None:
     opened = cv2.morphologyEx(image, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     assert (geometry.as_input(image, [Opening(kind="opening", px=5)], 64) == example_resized(opened, 64)).all()
     (found,) = read([picture], Model(open_bundle(grey)))
-    seen = example_resized(image, PX).astype(np.float32)
+    seen = example_resized(image, GREY_PX).astype(np.float32)
     logits = np.mean([(110 - seen) * np.float32(0.1), (100 - seen) * np.float32(0.1)], axis=0)
     assert (found.masks["lung"] == (cv2.resize(logits, (256, 256), interpolation=cv2.INTER_LINEAR) > 0)).all()
 
@@ -341,7 +341,7 @@ def test_probabilities_are_those_of_the_temperature(grey: Path) -> None:
 
 
 def test_labels_that_share_a_class_are_named_together(tmp_path: Path) -> None:
-    bundle(tmp_path / "two", classes={"Normal": 0, "Non-COVID": 0, "COVID-19": 1}, temperature=1.0)
+    grey_bundle(tmp_path / "two", classes={"Normal": 0, "Non-COVID": 0, "COVID-19": 1}, temperature=1.0)
     found = probabilities([np.array([0.0])], open_bundle(tmp_path / "two"))
     assert found == {"Normal or Non-COVID": 0.5, "COVID-19": 0.5}
 
@@ -351,10 +351,10 @@ def test_disagreement_of_seeds(grey: Path, tmp_path: Path) -> None:
     assert found.seeds["seed"] == [0, 1] and 0 < found.seeds["dice"]["lung"] < 1
     low, high = sorted(found.seeds["infected_share_of_lung"])
     assert low < high
-    bundle(tmp_path / "same", darks=(100.0, 100.0))
+    grey_bundle(tmp_path / "same", darks=(100.0, 100.0))
     (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "same")))
     assert found.seeds["dice"] == {"lung": 1.0, "infection": 1.0}
-    bundle(tmp_path / "alone", darks=(100.0,), outputs=["infection"])
+    grey_bundle(tmp_path / "alone", darks=(100.0,), outputs=["infection"])
     (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "alone")))
     assert found.seeds["dice"] == {"infection": None} and found.shares == {} and found.probabilities == {}
     assert json.dumps(found.to_json(), allow_nan=False)
@@ -387,7 +387,7 @@ def test_numbers_of_no_chest_are_left_out(grey: Path) -> None:
 
 
 def test_what_one_seed_says_alone_is_nothing_new(tmp_path: Path) -> None:
-    bundle(tmp_path / "one", darks=(110.0,))
+    grey_bundle(tmp_path / "one", darks=(110.0,))
     (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "one")))
     line = row("x", {"input": {"name": "x"}, **found.to_json()})
     assert line["infected_share_both"] and line["infected_share_lowest_seed"] is None
@@ -552,7 +552,7 @@ def test_masks_of_another_model_do_not_stay(
     scored: tuple[Path, Path], grey: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, masks = scored
-    bundle(tmp_path / "infection", outputs=["infection"])
+    grey_bundle(tmp_path / "infection", outputs=["infection"])
     words = [place, "--out", tmp_path / "out"]
     assert call(*words, "--model", grey) == 0
     assert call(*words, "--model", tmp_path / "infection", "--truth", masks / "lung") == 2

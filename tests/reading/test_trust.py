@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from covidqu.config.data import PX
+from covidqu.ingest.sources.phantom import cloud, grid
 from covidqu.reading import odd, trust
 from covidqu.reading.signs import Signs, block_means, picture_hash, signs, thumbnail
 
@@ -21,14 +22,14 @@ USUAL = 160
 def chest(number: int) -> tuple[np.ndarray, np.ndarray]:
     """A sketch of a chest, (256, 256) uint8, and its lungs: the heart on the right, dark lungs, texture."""
     rng = np.random.default_rng([3, number])
-    x, y = odd._grid()
+    x, y = grid()
     x, y = x - rng.uniform(-0.06, 0.06), y - rng.uniform(-0.06, 0.06)
     wide, tall = rng.uniform(0.27, 0.33), rng.uniform(0.55, 0.65)
     right = np.hypot((x + 0.42) / wide, y / tall) < 1
     left = (np.hypot((x - 0.42) / wide, y / tall) < 1) & ~(np.hypot((x - 0.2) / 0.35, (y - 0.4) / 0.3) < 1)
     lung = right | left
     image = 150.0 + 40 * y - 90 * cv2.GaussianBlur(lung.astype(np.float64), (0, 0), 2)
-    image += 10 * odd._cloud(rng, 10) + 10 * odd._cloud(rng, 20)  # no two patients are alike
+    image += 10 * cloud(rng, 10) + 10 * cloud(rng, 20)  # no two patients are alike
     image = image * (np.hypot(x / 1.1, y / 1.3) < 1) + rng.normal(0, 4, (PX, PX))
     return np.clip(image * rng.uniform(0.9, 1.1), 0, 255).astype(np.uint8), lung
 
@@ -51,7 +52,7 @@ def outputs(picture: np.ndarray, lung: np.ndarray, infection: np.ndarray | None 
 
 def infected(lung: np.ndarray) -> np.ndarray:
     """The lower part of the lungs."""
-    return lung & (odd._grid()[1] > 0.3)
+    return lung & (grid()[1] > 0.3)
 
 
 @cache
@@ -111,10 +112,10 @@ def test_an_empty_picture_is_said_to_be_empty() -> None:
 
 def test_implausible_lungs_are_said_to_be_so() -> None:
     picture, lung = new()
-    x = odd._grid()[0]
+    x = grid()[0]
     one, nothing = lung & (x < 0), np.zeros_like(lung)
     assert "lungs-small" in codes(picture, outputs(picture, nothing))
-    assert "lungs-small" in codes(picture, outputs(picture, lung & (np.hypot(x + 0.4, odd._grid()[1]) < 0.05)))
+    assert "lungs-small" in codes(picture, outputs(picture, lung & (np.hypot(x + 0.4, grid()[1]) < 0.05)))
     assert {"lungs-joined", "unlike-layout"} <= codes(picture, outputs(picture, one))
     assert "lungs-large" in codes(picture, outputs(picture, np.ones_like(lung)))
     assert "lungs-one-side" in codes(picture, outputs(picture, one | (lung & (np.abs(x - 0.6) < 0.02))))
@@ -122,7 +123,7 @@ def test_implausible_lungs_are_said_to_be_so() -> None:
 
 def test_infection_outside_the_lungs_is_said() -> None:
     picture, lung = new()
-    assert "infection-outside" in codes(picture, outputs(picture, lung, infected(lung) | (odd._grid()[1] > 0.9)))
+    assert "infection-outside" in codes(picture, outputs(picture, lung, infected(lung) | (grid()[1] > 0.9)))
 
 
 def test_seeds_that_disagree_are_said_to_do_so() -> None:
@@ -131,7 +132,7 @@ def test_seeds_that_disagree_are_said_to_do_so() -> None:
     found[1]["infection"] = logits(np.zeros_like(lung))
     assert codes(picture, found) == {"seeds-infection"}
     found = outputs(picture, lung)
-    found[2]["lung"] = logits(lung & (odd._grid()[1] < 0.3))
+    found[2]["lung"] = logits(lung & (grid()[1] < 0.3))
     assert "seeds-lungs" in codes(picture, found)
     found = outputs(picture, lung)
     found[0]["class"] = found[0]["class"][::-1]

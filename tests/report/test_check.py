@@ -58,7 +58,7 @@ def test_ci_has_the_three_tiers_and_the_long_tests() -> None:
         name: (job, "\n".join(step["run"] for step in job["steps"] if "run" in step))
         for name, job in ci["jobs"].items()
     }
-    assert list(jobs) == ["tier-0", "tier-1", "tier-1-long", "tier-2"]
+    assert list(jobs) == ["tier-0", "tier-1", "tier-1-oldest", "tier-1-long", "tier-2"]
     assert triggers["push"] is None, "tier 0 runs on every push, to any branch"
     assert jobs["tier-0"][0]["if"] == "github.event_name != 'schedule'"
     assert jobs["tier-0"][1].endswith("python -m covidqu check")
@@ -67,6 +67,10 @@ def test_ci_has_the_three_tiers_and_the_long_tests() -> None:
     assert jobs["tier-2"][0]["runs-on"][0] == "self-hosted"
     assert "snakemake --cores all" in jobs["tier-2"][1]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest, newest = re.fullmatch(r">=(3\.\d+),<3\.(\d+)", project["requires-python"]).groups()
+    assert jobs["tier-1"][0]["strategy"]["matrix"]["python"] == [oldest, f"3.{int(newest) - 1}"]
+    assert "--resolution lowest-direct --editable ." in jobs["tier-1-oldest"][1]
+    assert all((ROOT / folder).is_dir() for folder in re.findall(r"tests/\w+", jobs["tier-1-oldest"][1]))
     direct = {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
     assert set(re.findall(r"--prune (\S+)", jobs["tier-0"][1])) <= direct
     for job, _ in jobs.values():

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from covidqu.config.params import Params, check, merge, read
+from covidqu.config.params import Params, check, read
 from covidqu.report import catalogue
 from covidqu.report.core.cells import Cell, Table, p_value
 from covidqu.report.core.heading import Heading
@@ -20,16 +20,12 @@ from covidqu.report.core.published import paper, printed
 from covidqu.report.core.sources import Sources
 from covidqu.report.papers.paper_003_masks import BACKBONES, PRE, RUN
 from support.places import ROOT
+from support.synthetic_runs import settings
 
 LABELS = ["COVID-19"] * 14 + ["Non-COVID"] * 5 + ["Normal"] * 7
 COVID, NORMAL = slice(0, 14), slice(19, 26)
 HEAD = [*range(14), *range(19, 26)]
 PX = 224
-
-
-def settings(**changes: Any) -> Params:
-    fast = {"evaluate": {"bootstrap": {"resamples": 100}}}
-    return check(merge(merge(read([ROOT / "params.yaml"]), fast), changes))
 
 
 @pytest.fixture(scope="module")

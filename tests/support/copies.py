@@ -119,14 +119,21 @@ def small_params() -> dict:
     return params
 
 
-def made_copy(folder: Path, params: dict | None = None) -> Copy:
-    """A git repository in `folder` with this tree and `params`, else the small ones; nothing is made yet."""
-    for part in PARTS:
+def copied(folder: Path, *parts: str, compiled: bool = False) -> Path:
+    """Files and folders of this tree in `folder`, which is returned."""
+    without = None if compiled else shutil.ignore_patterns("__pycache__")
+    for part in parts:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part)  # with what is compiled
+            shutil.copytree(ROOT / part, folder / part, ignore=without)
         else:
             shutil.copy(ROOT / part, folder / part)
+    return folder
+
+
+def made_copy(folder: Path, params: dict | None = None) -> Copy:
+    """A git repository in `folder` with this tree and `params`, else the small ones; nothing is made yet."""
+    copied(folder, *PARTS, compiled=True)
     (folder / "params.yaml").write_text(text(params or small_params()))
     made = Copy(folder)
     made(sys.executable, "workflow/dvc_lists.py", "--fix")

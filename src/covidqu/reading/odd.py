@@ -5,7 +5,6 @@ drawn here (CT-like slices, lateral-like views, hands, pages, tables) is a rough
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from covidqu.config.data import PX, Phantom
-from covidqu.ingest.sources import phantom
+from covidqu.ingest.sources.phantom import cloud, grid
+from covidqu.ingest.sources.phantom import write as write_phantom
 
 Draw = Callable[[np.random.Generator], np.ndarray]
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -53,7 +53,7 @@ def phantoms(count: int, seed: int) -> np.ndarray:
     few = {"Train": (1, 1, 1), "Val": (1, 1, 1), "Test": (1, 1, 1)}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "phantom.zip"
-        phantom.write(path, Phantom(seed=seed, lung=few, infection=few | {"Test": (each, each, each)}))
+        write_phantom(path, Phantom(seed=seed, lung=few, infection=few | {"Test": (each, each, each)}))
         with ZipFile(path) as archive:
             names = [name for name in archive.namelist() if "/infection" in name.lower() and "/Test/" in name]
             names = [name for name in names if "/images/" in name][:count]
@@ -90,22 +90,9 @@ def _bytes(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
 
-@cache
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """x and y in [-1, 1]."""
-    y, x = np.mgrid[0:PX, 0:PX]
-    return (x + 0.5) / PX * 2 - 1, (y + 0.5) / PX * 2 - 1
-
-
-def _cloud(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth noise with about `cells` bumps a side, standard normal values."""
-    field = cv2.resize(rng.normal(size=(cells, cells)), (PX, PX), interpolation=cv2.INTER_CUBIC)
-    return (field - field.mean()) / field.std()
-
-
 def _inside(x: float, y: float, width: float, height: float, turn: float = 0.0, edge: float = 0.04) -> np.ndarray:
-    """Opacity 0..1 of an ellipse with a soft edge; half axes and place in the coordinates of `_grid`."""
-    gx, gy = _grid()
+    """Opacity 0..1 of an ellipse with a soft edge; half axes and place in the coordinates of `grid`."""
+    gx, gy = grid()
     u = (gx - x) * np.cos(turn) + (gy - y) * np.sin(turn)
     v = (gy - y) * np.cos(turn) - (gx - x) * np.sin(turn)
     return 1 / (1 + np.exp(np.clip((np.hypot(u / width, v / height) - 1) * min(width, height) / edge * 4, -30, 30)))
@@ -113,12 +100,12 @@ def _inside(x: float, y: float, width: float, height: float, turn: float = 0.0, 
 
 def _grained(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     noise = cv2.GaussianBlur(rng.normal(0, 1, image.shape), (0, 0), 0.7)
-    return _bytes(image + noise * rng.uniform(2, 6) + 4 * _cloud(rng, 24) * (image > 20))
+    return _bytes(image + noise * rng.uniform(2, 6) + 4 * cloud(rng, 24) * (image > 20))
 
 
 def noise(rng: np.random.Generator) -> np.ndarray:
     """Noise of one grain, from single pixels to large clouds."""
-    return _bytes(rng.uniform(90, 160) + rng.uniform(20, 60) * _cloud(rng, int(rng.choice([8, 16, 32, 64, 128, 256]))))
+    return _bytes(rng.uniform(90, 160) + rng.uniform(20, 60) * cloud(rng, int(rng.choice([8, 16, 32, 64, 128, 256]))))
 
 
 def one_grey(rng: np.random.Generator) -> np.ndarray:
@@ -165,13 +152,13 @@ def ct_slice(rng: np.random.Generator) -> np.ndarray:
             image += 110 * _inside(x, y, 0.03, 0.07, angle * side, 0.02)
     image += 40 * _inside(rng.uniform(0.02, 0.15), -0.15, 0.28, 0.25)
     image += 110 * _inside(0, tall * 0.62, 0.13, 0.11) - 60 * _inside(0, tall * 0.78, 0.04, 0.04)
-    image += 50 * (np.abs(_grid()[1] - tall - 0.08) < 0.015)
+    image += 50 * (np.abs(grid()[1] - tall - 0.08) < 0.015)
     return _grained(rng, image)
 
 
 def lateral(rng: np.random.Generator) -> np.ndarray:
     """Like a lateral view of the chest: one air space between sternum and spine, heart in front, slanting diaphragm."""
-    x, y = _grid()
+    x, y = grid()
     depth = rng.uniform(0.55, 0.7)
     image = 150 * _inside(0, 0.1, depth + 0.2, 1.2, 0, 0.1)
     air = _inside(0.05, -0.05, depth * 0.85, 0.85, rng.uniform(-0.1, 0.1), 0.12)

@@ -187,14 +187,14 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates x, y in [-1, 1]."""
+def grid() -> tuple[np.ndarray, np.ndarray]:
+    """(256, 256) x and y of the pixels, in [-1, 1]."""
     y, x = np.mgrid[0:PX, 0:PX]
     return (x + 0.5) / PX * 2 - 1, (y + 0.5) / PX * 2 - 1
 
 
-def _field(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth random field with about `cells` bumps per side, standard normal values."""
+def cloud(rng: np.random.Generator, cells: int) -> np.ndarray:
+    """(256, 256) smooth noise with about `cells` bumps a side: mean 0, standard deviation 1."""
     field = cv2.resize(rng.normal(size=(cells, cells)), (PX, PX), interpolation=cv2.INTER_CUBIC)
     return (field - field.mean()) / field.std()
 
@@ -206,12 +206,12 @@ def _soft(inside: np.ndarray, width: float) -> np.ndarray:
 
 def _posed(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of the chest under a random field of view, tilt and gentle warp."""
-    x, y = _grid()
+    x, y = grid()
     angle, zoom = np.deg2rad(rng.uniform(-9, 9)), rng.uniform(0.86, 1.2)
     x, y = x - rng.uniform(-0.13, 0.13), y - rng.uniform(-0.13, 0.13)
     x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     x, y = x * zoom * rng.uniform(0.9, 1.12), y * zoom
-    return x + 0.03 * _field(rng, 5), y + 0.03 * _field(rng, 5)
+    return x + 0.03 * cloud(rng, 5), y + 0.03 * cloud(rng, 5)
 
 
 def _lung_depth(rng: np.random.Generator, u: np.ndarray, y: np.ndarray, left: bool) -> np.ndarray:
@@ -242,12 +242,12 @@ def _draw(rng: np.random.Generator, label: str, number: int) -> Case:
         # low-discrepancy shares of the lung: also a small set has the data set's mean burden
         infection = _lesions(rng, y, depth, 0.14 + 0.64 * (number * GOLDEN % 1))
         veil = cv2.GaussianBlur(infection.astype(np.float64), (0, 0), 3.5) * _soft(depth + 0.03, 0.06)
-        image = image + veil * rng.uniform(0.17, 0.28) * (1 + 0.25 * _field(rng, 24))
+        image = image + veil * rng.uniform(0.17, 0.28) * (1 + 0.25 * cloud(rng, 24))
     elif label == "Non-COVID":
         side = right if rng.random() < 0.5 else left
         centre = rng.uniform(-0.4, 0.4)
         haze = _soft(side, 0.1) * np.exp(-(((y - centre) / rng.uniform(0.25, 0.45)) ** 2))
-        image = image + haze * rng.uniform(0.12, 0.2) * (1 + 0.15 * _field(rng, 10))
+        image = image + haze * rng.uniform(0.12, 0.2) * (1 + 0.15 * cloud(rng, 10))
     return Case(_exposed(rng, image), lung, infection)
 
 
@@ -266,7 +266,7 @@ def _anatomy(
     image += _soft(heart, 0.3) * rng.uniform(0.07, 0.13) * body * _soft(0.5 - y, 0.25)
     hilum = np.exp(-(((u - 0.2) / 0.09) ** 2) - ((y + 0.02) / 0.17) ** 2)
     image += hilum * rng.uniform(0.08, 0.14)
-    vessels = np.clip(_field(rng, 40), 0, 3) * np.exp(-(((u - 0.2) / 0.22) ** 2) - ((y - 0.05) / 0.4) ** 2)
+    vessels = np.clip(cloud(rng, 40), 0, 3) * np.exp(-(((u - 0.2) / 0.22) ** 2) - ((y - 0.05) / 0.4) ** 2)
     image += air * vessels * 0.03
     image += body * _ribs(rng, u, y)
     for side in (-1, 1):  # clavicles rise outwards from the sternum
@@ -290,14 +290,14 @@ def _ribs(rng: np.random.Generator, u: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _lesions(rng: np.random.Generator, y: np.ndarray, depth: np.ndarray, share: float) -> np.ndarray:
     """Blotches that cover `share` of the lung, more often towards the base and the pleura."""
     room = depth > 0.004
-    score = _field(rng, 7) + 0.35 * _field(rng, 16) + 0.8 * y - 1.5 * depth
+    score = cloud(rng, 7) + 0.35 * cloud(rng, 16) + 0.8 * y - 1.5 * depth
     return room & (score > np.quantile(score[room], 1 - share))
 
 
 def _exposed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, gradient across the plate, vignetting, tissue texture and noise -> (256, 256) uint8."""
-    x, y = _grid()
-    image = image + rng.uniform(0.03, 0.06) * _field(rng, 6) * (image > 0.1)
+    x, y = grid()
+    image = image + rng.uniform(0.03, 0.06) * cloud(rng, 6) * (image > 0.1)
     image = image * (1 + rng.uniform(-0.2, 0.2) * x + rng.uniform(-0.2, 0.2) * y)
     image = image * (1 - rng.uniform(0.05, 0.22) * (x**2 + y**2))
     image = np.clip(image, 0, None) ** rng.uniform(0.8, 1.25) * rng.uniform(0.95, 1.25) + rng.uniform(0.01, 0.06)
