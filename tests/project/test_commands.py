@@ -19,12 +19,13 @@ PAGE = "test_page::test_a_public_site_has_no_image_of_a_patient"
 CHECKED = "test_recompute::test_what_follows_from_the_scores_passes_and_the_rest_is_skipped_with_its_reason"
 FIXED = "test_recompute::test_fix_puts_what_was_made_again_in_the_place_of_what_is_there"
 TRAINED = "test_read::test_trained_runs_are_read_with_as_a_bundle"
+BUNDLED = "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again"
 DEMO = "test_results::test_the_demos_tables_and_figures_follow_from_its_scores"
 ELSEWHERE = {  # first words of the command -> who runs it, or why nobody can
     "PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install": ".ci/run",
     'export PATH="$HOME/.local/bin:$PATH"': ".ci/run",
     "uv sync": ".ci/run",
-    "uv sync --resolution lowest-direct": "another environment, minutes; docs/clusters.md says what came of it",
+    "uv pip install --resolution lowest-direct": "another environment, minutes; docs/clusters.md says what came of it",
     "uv lock": "asks the package index; `uv sync --locked` of .ci/run wants its outcome",
     "pip install .": "test_other_machines::test_the_package_has_all_its_files",
     "bash .ci/run": "what runs these tests",
@@ -46,8 +47,10 @@ ELSEWHERE = {  # first words of the command -> who runs it, or why nobody can
     "sudo apt-get install": ".ci/run",
     "covidqu --params params.yaml --params workflow/overlays/lite.yaml page": PAGE,
     "covidqu reader": "test_reader::test_the_page_reads_as_the_command_does",
+    "COVIDQU_DATA=FOLDER snakemake": "hours, with the real images",
+    "covidqu --params params.yaml --params workflow/overlays/night.yaml export bundle": BUNDLED,
     "covidqu export model": "test_model_export::test_the_command",
-    "covidqu export bundle": "test_model_export::test_a_bundle_says_all_and_is_the_same_bytes_again",
+    "covidqu export bundle": BUNDLED,
     "python docs/reading_from_python.py": "test_bundle::test_the_script_of_the_documentation_runs",
     "tensorboard": "test_train::test_a_training_can_be_watched",
     "covidqu check": CHECKED,
@@ -61,6 +64,7 @@ ELSEWHERE = {  # first words of the command -> who runs it, or why nobody can
     "covidqu claim": "test_standards::test_the_committed_checklist_is_the_generated_one",
     "covidqu crate": "test_standards::test_a_crate_as_a_zip_holds_what_it_lists",
     "covidqu params RUN": "of any run; that of README is run here",
+    "snakemake --cores 2 --configfile workflow/overlays/demo.yaml --": "a run that who follows the recipe adds",
     "covidqu tables common/lesion-sizes": "a table that who follows the recipe adds",
     "covidqu --install-completion": "writes into HOME; what it installs is tried in tests/test_cli.py",
     "covidqu --params params.yaml --params workflow/overlays/demo.yaml check": DEMO,

@@ -152,7 +152,7 @@ def paper(system: str) -> Paper:
 
 def heading(system: str) -> str:
     """A system with its paper, or as ours."""
-    return f"Ours: {system}" if system == OUR_SYSTEM else f"Paper {paper(system).paper}: {system}"
+    return f"Paper {paper(system).paper}: {system}" if system in SYSTEMS else f"Ours: {system}"
 
 
 def printed(table: str) -> dict[tuple[str, str], Value]:

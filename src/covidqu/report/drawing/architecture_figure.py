@@ -19,7 +19,7 @@ from matplotlib.textpath import TextPath
 
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.provenance import full
-from covidqu.report.core.published import OUR_SYSTEM
+from covidqu.report.core.published import SYSTEMS
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 from covidqu.report.drawing.panels import wrapped
@@ -79,7 +79,10 @@ class Column:
 
 
 def architecture(sources: Sources, wanted: Wanted) -> Figure:
-    """The network of a run with the paper's settings; ValueError when architectures.json is missing or older."""
+    """The network of a run with the paper's settings, or of ours at full size.
+
+    ValueError when architectures.json is missing or older.
+    """
     (run,) = wanted.runs
     entry = (sources.architectures or {}).get(run)
     if entry is None:
@@ -91,8 +94,9 @@ def architecture(sources: Sources, wanted: Wanted) -> Figure:
     width = _across(columns, head)
     size = entry["paper"]["input"]
     settings = "with the paper's settings"
-    if entry["system"] == OUR_SYSTEM:
-        settings = f"on {full(sources.params, run)['model.encoder']}, at full size"
+    if entry["system"] not in SYSTEMS:
+        encoder = full(sources.params, run).get("model.encoder")
+        settings = f"{f'on {encoder}, ' if encoder else ''}at full size"
     paper = entry["paper"]
     words = f"{wanted.title}, {paper['net']} {settings}, {paper['parameters']:,} parameters, input {_by(size[1:])}"
     notes = _notes(entry, columns, unused)
