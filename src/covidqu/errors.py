@@ -1,7 +1,7 @@
 """Errors of libraries in one line: the file or key, what is wrong, what to do about it.
 
-Enters: what was raised while a file was read (`stored.reading`), or what a step let through (`told`); leaves: what it
-says of the file, or the line and the exit status that `cli.main` ends with.
+Input: what was raised while a file was read (`stored.reading`), or what a step let through (`told`); output: the words
+about the file, or the line and the exit status that `cli.main` ends with.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Settings of the data steps: download, audit, split. Enters: parts of `params.yaml`; leaves: frozen models."""
+"""Settings of the data steps: download, audit, split. Input: parts of `params.yaml`; output: frozen models."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit

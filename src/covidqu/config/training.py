@@ -1,6 +1,6 @@
-"""Settings of a run: model, data, losses, optimiser, schedule. Enters: anchor + a run's diff; leaves: `Run`."""
+"""Settings of a run: model, data, losses, optimiser, schedule. Input: anchor + a run's diff; output: `Run`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -285,12 +285,13 @@ class Run(Strict):
         """ValueError for terms, classes, normalisation and monitor that do not go with the tasks."""
         for task, terms in self.loss.items():
             if wrong := [term.kind for term in terms if not isinstance(term, TERMS[task])]:
-                valid = ", ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in TERMS[task])
+                valid = ", ".join(get_args(kind.model_fields["kind"].annotation)[0] for kind in TERMS[task])
                 raise ValueError(f"loss.{task}: {wrong[0]} is no loss of this task; valid: {valid}")
         if ("class" in self.loss) != (self.classes is not None):
             raise ValueError("classes: must be set for a run with loss.class, and null for one without")
-        if self.classes and len(set(self.class_map.values())) != self.model.classes:
-            raise ValueError(f"classes: {self.model.system} tells {self.model.classes} classes apart")
+        of_head = getattr(self.model, "classes", None)
+        if self.classes and len(set(self.class_map.values())) != of_head:
+            raise ValueError(f"classes: {self.model.system} tells {of_head} classes apart")
         if "reconstruction" in self.loss and self.normalise != "unit":
             raise ValueError("normalise: a run with loss.reconstruction gives intensities of 0 to 1; set unit")
         if self.monitor != "loss" and self.monitor.split("_")[0] not in self.loss:

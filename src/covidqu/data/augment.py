@@ -65,7 +65,8 @@ class GreyNoise(A.GaussNoise):
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         cv2.setRNGSeed(int(self.random_generator.integers(2**31)))  # of this thread
         noise = np.empty(data["image"].shape, np.float32)
-        return {"noise_map": cv2.randn(noise, 0, 255 * self.py_random.uniform(*self.std_range))}
+        deviation = 255 * self.py_random.uniform(*self.std_range)
+        return {"noise_map": cv2.randn(noise, 0, deviation)}  # type: ignore[call-overload]  # its stub knows no numbers
 
 
 class Augmenter:
@@ -73,7 +74,7 @@ class Augmenter:
 
     def __init__(self, steps: list[Augmentation], px: int = PX, seed: int = 0) -> None:
         self.seed, self.python = seed, random.Random()
-        self.counter = np.random.Philox(0)
+        self.counter: Any = np.random.Philox(0)
         self.state: dict[str, Any] = dict(self.counter.state)
         self.transform = A.Compose([_build(step, px) for step in steps], is_check_shapes=False)
         self.transform.set_random_state(np.random.Generator(self.counter), self.python)

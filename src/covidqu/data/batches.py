@@ -71,7 +71,8 @@ class Batches(Dataset):
     def batch(self, wanted: Wanted, pixels: Tensor) -> Batch:
         """The batch whose pixels are these."""
         rows, labels = (part[wanted[1]] for part in (self.examples.rows, self.examples.labels))
-        return Batch(torch.from_numpy(rows.astype(np.int64)), *pixels, torch.from_numpy(labels))
+        image, masks = pixels
+        return Batch(torch.from_numpy(rows.astype(np.int64)), image, masks, torch.from_numpy(labels))
 
 
 class Slots(Dataset):

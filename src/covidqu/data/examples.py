@@ -112,7 +112,8 @@ class RunData:
 
         ValueError where there is no foreground.
         """
-        out, rows = {}, self.parts["Train"]
+        out: dict[str, float] = {}
+        rows = self.parts["Train"]
         for task in self.run.masks:
             out[task] = 1.0
             if any(getattr(term, "pos_weight", None) == "train" for term in self.run.loss[task]):

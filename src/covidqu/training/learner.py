@@ -61,7 +61,7 @@ class Learner:
 
     def outputs(self, batch: Batch, network: torch.nn.Module) -> tuple[Outputs, Outputs]:
         """Forward pass of a batch on the device: logits and targets by task."""
-        image, targets = prepare(batch.seen(), self.model.channels, self.statistics), {}
+        image, targets = prepare(batch.seen(), self.model.channels, self.statistics), Outputs()
         for task in self.run.tasks:
             if task == "class":
                 targets[task] = self.class_of_label[batch.label]

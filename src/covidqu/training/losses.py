@@ -28,7 +28,8 @@ def parts(term: LossTerm, logits: Tensor, target: Tensor, ratio: float, label: T
     logit of class 1. `ratio`: background / foreground pixels of Train. `label` (B,): places in `LABELS`; with
     `term.only`, images of other classes count 0. Dice: intersection, positive, true, and whether the image counts.
     """
-    counted = torch.ones_like(label) if getattr(term, "only", None) is None else label == LABELS.index(term.only)
+    only = getattr(term, "only", None)
+    counted = torch.ones_like(label) if only is None else label == LABELS.index(only)
     counted = counted.to(logits.dtype)
     match term:
         case Bce():
