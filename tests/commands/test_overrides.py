@@ -16,7 +16,7 @@ from dvc.utils.hydra import apply_overrides
 from covidqu.cli import main
 from covidqu.config.params import Params, load
 from covidqu.config.shown import has
-from support.copies import copied
+from support.copies import Copy, copied
 from support.places import ROOT
 
 PARAMS = load([ROOT / "params.yaml"])
@@ -155,3 +155,21 @@ def test_a_second_configfile_option_is_refused_with_the_way() -> None:
     )
     assert done.returncode != 0
     assert "name all files after one: --configfile A B" in done.stdout + done.stderr
+
+
+def test_dvc_on_phantoms(copy: Copy) -> None:
+    """The block of docs/design.md: what DVC would make of the demo's settings, before and after a change."""
+    block = (ROOT / "docs/design.md").read_text().split("### DVC on phantoms")[1].split("```")[1]
+    typed = [line.partition("  #")[0].strip().removeprefix("uv run ") for line in block.splitlines()[1:] if line]
+    assert typed[3].startswith("dvc repro ") and typed[5].startswith("dvc exp run -S ") and len(typed) == 7
+    shutil.copy(ROOT / "params.yaml", copy.folder)
+    shutil.copy(ROOT / "dvc.yaml", copy.folder)
+    for command in typed[:3]:
+        copy("bash", "-c", command.replace("covidqu ", "python -m covidqu "))
+    stages = copy("dvc", "stage", "list", "--name-only").split()
+    assert typed[3].split()[2] == typed[5].split()[5] == "score@unetpp-b3" in stages
+    file = copy.folder / "params.yaml"
+    before = load([file])
+    assert (before.paths.data, before.paths.results, before.download.source) == ("data", "results", "phantom")
+    apply_overrides(str(file), [typed[5].split()[4]])
+    assert changed(before, load([file])) == {"unetpp-b3"}
