@@ -11,7 +11,7 @@ from covidqu.config.params import Params
 from covidqu.report import catalogue
 from covidqu.report.catalogue import ARTEFACTS
 from covidqu.report.core.artefacts import Artefact, Figure, Page, Table
-from covidqu.report.core.published import SHOWN, SYSTEMS, paper
+from covidqu.report.core.published import OURS, SHOWN, SYSTEMS, heading, paper
 from covidqu.report.remarks import known, remarks
 from support.places import ROOT
 from support.synthetic_runs import settings
@@ -89,3 +89,8 @@ def test_the_catalogue_imports_nothing_heavy() -> None:
     heavy = "{'numpy', 'pandas', 'matplotlib', 'scipy', 'torch'}"
     code = f"import sys, covidqu.report.catalogue; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_system_has_a_heading_also_one_of_no_paper() -> None:
+    assert [heading(system).split(":")[0] for system in SYSTEMS] == [f"Paper 00{n}" for n in range(5)]
+    assert [heading(system) for system in (*OURS, "attention-unet")] == ["Ours: reference", "Ours: attention-unet"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from covidqu.page.built import BuiltTable, Row, table
 from covidqu.page.citations import references
 from covidqu.page.pages import REFERENCE, paper_file
-from covidqu.report.core.published import SYSTEMS
+from covidqu.report.core.published import OURS, SYSTEMS
 from covidqu.report.core.references import PREFIX
 from covidqu.report.core.sources import Sources
 from covidqu.report.side_by_side import LARGE, ROWS, Shown, printed_dice
@@ -56,7 +56,7 @@ def _line(shown: Shown, built: BuiltTable) -> Line:
         name=shown.name.replace("`", "").replace("*", ""),
         file=paper_file(system) if system in SYSTEMS else REFERENCE.file if system else "",
         by=references()[system].short if system in SYSTEMS else "",
-        ours=system not in SYSTEMS,
+        ours=system in OURS,
         cells={c: cells.get((f"{shown.row}{MEAN}", c)) or cells.get((shown.row, c)) for c in COLUMNS},
         printed=printed_dice(shown),
     )

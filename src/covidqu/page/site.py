@@ -26,7 +26,7 @@ from covidqu.page.reader import MARK as READER
 from covidqu.page.runs import RunState, by_system, reduced, states
 from covidqu.report import catalogue
 from covidqu.report.core.artefacts import Page
-from covidqu.report.core.published import SHOWN, SYSTEMS, paper
+from covidqu.report.core.published import OURS, SYSTEMS, paper
 from covidqu.report.core.sources import Sources
 
 
@@ -124,7 +124,7 @@ def _reference(sources: Sources) -> dict[str, Any]:
     )
     built = {one: table(sources, one.name) for one in known}
     alone = {one.name: found for one, found in built.items() if one.page is Page.OURS}
-    own = [figure for system in SHOWN if system not in SYSTEMS for figure in figures(sources, system)]
+    own = [figure for system in OURS for figure in figures(sources, system)]
     return {
         "tables": [found for found in alone.values() if found],
         "notes": notes(found for found in alone.values() if found),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from covidqu.config.params import Params
 from covidqu.report.core.cells import Cell, with_published
-from covidqu.report.core.published import SHOWN, SYSTEMS, paper
+from covidqu.report.core.published import OURS, SYSTEMS, paper
 from covidqu.report.core.runs import lineage
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Artefact:
         if self.group in SYSTEMS:
             source = paper(self.group)
             return f"Paper {source.paper} ({source.name}), {self.short.replace('-', ' ')}"
-        return f"Ours ({self.group})" if self.group in SHOWN else ""
+        return f"Ours ({self.group})" if self.group in OURS else ""
 
     @property
     def shows(self) -> str:

@@ -20,6 +20,7 @@ from covidqu.report.core.kinds import Kind, Unit
 SYSTEMS = ("swin-dual", "unetpp-b3", "unet-roi", "cbam-mtl", "recon-mtl")  # papers 000 to 004
 OUR_SYSTEM = "reference"  # no paper: nothing of it is printed
 SHOWN = (*SYSTEMS, OUR_SYSTEM)  # in the order of listings
+OURS = SHOWN[len(SYSTEMS) :]
 Value = int | float | str
 
 

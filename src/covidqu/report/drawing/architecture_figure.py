@@ -19,7 +19,7 @@ from matplotlib.textpath import TextPath
 
 from covidqu.report.core.artefacts import Wanted
 from covidqu.report.core.provenance import full
-from covidqu.report.core.published import SYSTEMS
+from covidqu.report.core.published import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.drawing.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 from covidqu.report.drawing.panels import wrapped
@@ -94,7 +94,7 @@ def architecture(sources: Sources, wanted: Wanted) -> Figure:
     width = _across(columns, head)
     size = entry["paper"]["input"]
     settings = "with the paper's settings"
-    if entry["system"] not in SYSTEMS:
+    if entry["system"] in OURS:
         encoder = full(sources.params, run).get("model.encoder")
         settings = f"{f'on {encoder}, ' if encoder else ''}at full size"
     paper = entry["paper"]
