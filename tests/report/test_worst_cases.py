@@ -65,8 +65,8 @@ def test_ranks_are_by_dice_of_images_with_infection(built: Table, results: Path)
     assert len(dice) == 12, "no image without infection, and as many as there are"
     assert dice == sorted(dice) and dice[:2] == [0.0, pytest.approx(20 / 4010)]
     assert (value(built, "rank 1", "image"), value(built, "rank 2", "image")) == (
-        "infection/Test/COVID-19/5",
-        "infection/Test/COVID-19/7",
+        "infection/Test/COVID-19/scored-5",
+        "infection/Test/COVID-19/scored-7",
     )
     worst = worst_cases.worst_images(pd.read_parquet(results / "runs" / OURS / "scores.parquet"), 3)
     assert worst["name"].tolist()[:2] == ["5", "7"] and len(worst) == 3
@@ -90,7 +90,7 @@ def test_a_row_says_what_the_scores_say(built: Table, results: Path, params: Par
         softmax[params.run(OURS).class_map["COVID-19"]]
     )
     doubles = {c.row for c in built.cells if c.column.startswith("near-duplicate") and c.measured_correct == "yes"}
-    assert {value(built, row, "image") for row in doubles} == {"infection/Test/COVID-19/0"}
+    assert {value(built, row, "image") for row in doubles} == {"infection/Test/COVID-19/scored-0"}
 
 
 def test_the_best_other_run_is_named(built: Table, results: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_best_other_run_is_named(built: Table, results: Path) -> None:
 
 def test_readings(params: Params, results: Path, built: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cell(built, "rank 1", "reading").note == "not looked at"
-    known = {"infection/Test/COVID-19/5": Reading(cause="device", words="tubes over both lungs")}
+    known = {"infection/Test/COVID-19/scored-5": Reading(cause="device", words="tubes over both lungs")}
     monkeypatch.setattr(worst_cases, "readings", lambda: known)
     read = cell(build(Sources(params, results, results), NAME), "rank 1", "reading")
     assert (read.measured_correct, read.note) == ("device", "tubes over both lungs")
