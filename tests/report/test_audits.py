@@ -138,7 +138,7 @@ def test_classes_of_all_systems_are_put_on_one_footing(sources: Sources) -> None
         found = cell(built, row, accuracy)
         assert found.measured_correct == pytest.approx((called(scores_of(PARAMS, run)) == infected).mean())
         assert found.n == 24 == cell(built, row, "COVID-19 vs rest AUC").n
-    assert "taught COVID-19 and Normal only: 6 Non-COVID images" in cell(built, "cbam-mtl", accuracy).note
+    assert "trained on COVID-19 and Normal only: 6 Non-COVID images" in cell(built, "cbam-mtl", accuracy).note
     assert cell(built, "recon-mtl", accuracy).note == ""
     assert cell(built, "unetpp-b3", accuracy).words == "no such output: no output of this kind"
 
