@@ -62,7 +62,9 @@ def test_table_of_synthetic_runs(tmp_path: Path) -> None:
     built = build(Sources(params, tmp_path, tmp_path), "common/rank-stability")
     assert {c.words for c in built.cells} == {"not run: the audit was not made"}
     (tmp_path / "audit").mkdir()
-    pairs(("infection/Test/COVID-19/scored-0", "infection/Test/COVID-19/scored-1")).to_parquet(tmp_path / "audit/duplicates.parquet")
+    pairs(("infection/Test/COVID-19/scored-0", "infection/Test/COVID-19/scored-1")).to_parquet(
+        tmp_path / "audit/duplicates.parquet"
+    )
     built = build(Sources(params, tmp_path, tmp_path), "common/rank-stability")
     for row in SYSTEMS:
         assert sum(cell(built, row, rank).measured_correct for rank in RANKS) == pytest.approx(1)
