@@ -28,6 +28,7 @@ from covidqu.data.examples import split_rows, trained_on
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.reading.geometry import as_input
 from covidqu.reading.model import BATCH, run, session
+from covidqu.reading.reading import dice
 from covidqu.steps.bundle import with_lungs
 from covidqu.steps.graph import exported
 
@@ -75,9 +76,9 @@ def main() -> None:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["weights", "MB", "ms_per_image_one_core", "val_infection_dice", "val_marked"])
             for (stored, one), ms in zip(sessions.items(), times, strict=True):
-                dice, marked = judged(one, packed, parts["Val"], settings)
+                value, marked = judged(one, packed, parts["Val"], settings)
                 size = graphs[stored].stat().st_size / 1e6
-                table.writerow([stored, f"{size:.1f}", f"{ms:.0f}", f"{dice:.4f}", f"{marked:.4f}"])
+                table.writerow([stored, f"{size:.1f}", f"{ms:.0f}", f"{value:.4f}", f"{marked:.4f}"])
     print(given.out.read_text())
 
 
@@ -89,17 +90,17 @@ def seen(packed: Packed, rows: np.ndarray, settings: Run) -> np.ndarray:
 
 def judged(one, packed: Packed, rows: np.ndarray, settings: Run) -> tuple[float, float]:
     """Mean Dice of images with annotated infection, and the share of the others with more than 1 % marked."""
-    dice, marked = [], []
+    found_dice, marked = [], []
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         found = run(one, seen(packed, some, settings))["infection"] > 0
         for mask, row in zip(found, some, strict=True):
             truth = unpack_mask(packed.infection_masks[row])
             if truth.any():
-                dice.append(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+                found_dice.append(dice(mask, truth))
             else:
                 marked.append(mask.mean() > 0.01)
-    return float(np.mean(dice)), float(np.mean(marked))
+    return float(np.mean(found_dice)), float(np.mean(marked))
 
 
 if __name__ == "__main__":

@@ -416,9 +416,9 @@ def test_another_call_adds_to_the_table_and_a_replaced_picture_is_said(
     assert "tuesday/a.png: replaces the reading of another picture called a in" in capsys.readouterr().err
     after = rows(out)
     assert list(after) == ["a", "b"] and after["b"] == before["b"] and after["a"]["sha256"] != before["a"]["sha256"]
-    (out / "infection/b.png").unlink()
+    (out / "json/b.json").unlink()
     assert call(tmp_path / "tuesday/a.png", "--out", out, "--model", grey) == 0
-    assert list(rows(out)) == ["a"], "a reading of which a file is gone has no line"
+    assert list(rows(out)) == ["a"], "a reading that is gone has no line"
 
 
 def test_outlines_are_at_the_edge_of_a_mask(grey: Path) -> None:

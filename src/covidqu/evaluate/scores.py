@@ -287,12 +287,7 @@ def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[st
             out["img_covid_dice_sd"] = float(dice.std(ddof=1))
         out["img_covid_iou"] = float(images["iou"].mean())
         out |= _boundaries(scores.loc[images.index], task)
-        apart = images["dice"][~scores.loc[images.index, "near_duplicate"]]
-        if len(apart):
-            out |= {
-                "img_covid_n_no_near_duplicate": len(apart),
-                "img_covid_dice_no_near_duplicate": float(apart.mean()),
-            }
+        out |= without_near_duplicates(scores, images)
         table = protocols.pooled("pooled_covid", scores, task)
         pooled = bootstrap_ratio(table, protocols.pooled_measure("dice"), config.bootstrap)
         out |= dict(
@@ -306,6 +301,17 @@ def _task_headline(scores: pd.DataFrame, task: str, config: Evaluate) -> dict[st
             values = protocols.summary(protocol, scores, task)
             out |= {f"{protocol}_{key}": value for key, value in values.items() if not np.isnan(value)}
     return out
+
+
+def without_near_duplicates(scores: pd.DataFrame, images: pd.DataFrame) -> dict[str, float | None]:
+    """Number and mean Dice of those `images` (`per_image`) that have no copy in an earlier split; empty without any."""
+    apart = images["dice"][~scores.loc[images.index, "near_duplicate"]]
+    if not len(apart):
+        return {}
+    return {
+        "img_covid_n_no_near_duplicate": len(apart),
+        "img_covid_dice_no_near_duplicate": float(apart.mean()),
+    }
 
 
 def _boundaries(scores: pd.DataFrame, task: str) -> dict[str, float]:

@@ -77,24 +77,20 @@ def whole(path: Path) -> Iterator[Path]:
         os.replace(part, path)
 
 
-def kept(out: Path, name: str, sha256: str, model_sha256: str, version: str) -> dict[str, Any] | None:
-    """What an earlier call has written for the same bytes, model and version, if all its files are whole; else None."""
-    record = whole_record(out, name)
-    if record is None:
-        return None
-    same = (record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"])
-    return record if same == (sha256, model_sha256, version) else None
-
-
-def whole_record(out: Path, name: str) -> dict[str, Any] | None:
-    """What the JSON file of a reading holds, if its files are whole."""
+def kept(out: Path, name: str) -> dict[str, Any] | None:
+    """What an earlier call has written for this name, if all its files are whole; else None."""
     try:
         record = json.loads(place(out, JSON, name).read_text(encoding="utf-8"))
         row(name, record)
         sizes = {kind: place(out, kind, name).stat().st_size for kind in record["files"]}
-        return record if sizes == record["files"] and record["versions"]["covidqu"] else None
+        return record if sizes == record["files"] and all(made_of(record)) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def made_of(record: dict[str, Any]) -> tuple[str, str, str]:
+    """SHA-256 of picture and model, and version: what a reading follows from."""
+    return record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"]
 
 
 def discard(out: Path, name: str) -> None:
@@ -263,14 +259,13 @@ def row(name: str, record: dict[str, Any]) -> Row:
 
 
 def earlier(out: Path, names: Container[str]) -> list[Row]:
-    """Lines of whole readings that other calls have written into the folder: of all names but these, sorted."""
-    found = []
-    for file in sorted((out / JSON).rglob("*.json")):
-        name = file.relative_to(out / JSON).with_suffix("").as_posix()
-        record = None if name in names else whole_record(out, name)
-        if record is not None:
-            found.append(row(name, record))
-    return found
+    """Lines of other names that the table of an earlier call has, but of readings that are no longer there."""
+    try:
+        with (out / TABLE).open(newline="", encoding="utf-8") as file:
+            lines = [one for one in csv.DictReader(file) if one.get("use") == NOTICE and one["name"] not in names]
+    except (OSError, ValueError, csv.Error):
+        return []
+    return [one for one in lines if one["status"] == "error" or place(out, JSON, one["name"]).is_file()]
 
 
 def failed(name: str, error: str) -> Row:

@@ -88,10 +88,10 @@ def to_read(
         try:
             data = content(one.path)
             digest = sha256(data).hexdigest()
-            record = outputs.kept(out, one.name, digest, model_sha256, versions()["covidqu"])
-            if record is None:
-                before = outputs.whole_record(out, one.name)
-                if before is not None and before["input"]["sha256"] != digest:
+            record = outputs.kept(out, one.name)
+            same = (digest, model_sha256, versions()["covidqu"])
+            if record is None or same != outputs.made_of(record):
+                if record and record["input"]["sha256"] != digest:
                     tell(f"{one.path}: replaces the reading of another picture called {one.name} in {out}")
                 yield one, decoded(one.path, data)
                 continue

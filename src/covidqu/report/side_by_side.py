@@ -45,7 +45,6 @@ def _share(value: float) -> str:
     return f"{value:.1%}".replace("%", " %")
 
 
-FIRST = "interval of the first seed"  # beside the mean over seeds
 COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {  # heading: table, column, how it is shown
     "infection Dice, COVID-19 images [95 % over images] ± SD over seeds": (TABLE, DICE, "{:.3f}".format),
     **{f"{who} images with > 1 % marked": (TABLE, column, _share) for who, column in LARGE.items()},
@@ -126,19 +125,16 @@ def _text(cell: dict[str, str], write: Callable[[float], str], *, with_interval:
     names = ("measured_correct", "ci_low", "ci_high", "sd")
     value, low, high, spread = (write(float(cell[c])) if cell.get(c) else "" for c in names)
     if with_interval and spread:
-        return f"{value} ± {spread} over {cell['seeds']} seeds{cell.get(FIRST, '')}"
+        first = f"; the first [{low}, {high}]" if low else ""
+        return f"{value} ± {spread} over {cell['seeds']} seeds{first}"
     return f"{value} [{low}, {high}]" if with_interval and low else value
 
 
 def _means(cells: Cells) -> Cells:
     """Where there are several seeds, their mean in the place of one of them, which leaves its interval over images."""
     several = {(row.removesuffix(MEAN), column): cell for (row, column), cell in cells.items() if row.endswith(MEAN)}
-    for key, cell in several.items():
-        one = cells.get(key, {})
-        if one.get("ci_low"):
-            low, high = (float(one[bound]) for bound in ("ci_low", "ci_high"))
-            several[key] = cell | {FIRST: f"; the first [{low:.3f}, {high:.3f}]"}
-    return cells | several
+    bounds = ("ci_low", "ci_high")
+    return cells | {key: cell | {b: cells.get(key, {}).get(b, "") for b in bounds} for key, cell in several.items()}
 
 
 def printed_dice(shown: Shown) -> str:

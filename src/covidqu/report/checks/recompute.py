@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from covidqu.config.params import Params
 from covidqu.data.index import INDEX
-from covidqu.evaluate.scores import AGAIN, MASKS, METRICS, SCORES, headline, read_scores
+from covidqu.evaluate.protocols import per_image
+from covidqu.evaluate.scores import AGAIN, MASKS, METRICS, SCORES, read_scores, without_near_duplicates
 from covidqu.files import write_text
 from covidqu.ledger import record
 from covidqu.report import catalogue, comparison
@@ -157,8 +158,7 @@ class Recomputation:
         """The headline numbers without near-duplicates, again from the scores."""
         metrics = read_json(path, AGAIN)
         for task in metrics.keys() & set(MASKS):
-            found = headline(scores, [task], self.params.evaluate)[task]
-            metrics[task] |= {key: value for key, value in found.items() if key in metrics[task] and "near_dup" in key}
+            metrics[task] |= without_near_duplicates(scores, per_image("img_covid", scores, task))
         write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
     def _committed(self, name: str) -> Path | None:
