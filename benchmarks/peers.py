@@ -20,7 +20,7 @@ from measuring import Line, in_turns
 from torch import nn
 
 from covidqu.data.index import open_packed
-from covidqu.reading.model import run, session
+from covidqu.reading.model import Graphs
 from reading import networks
 
 IMAGES = 8
@@ -31,13 +31,13 @@ def measure(place) -> list[Line]:
     torch.set_num_threads(threads)
     images = np.asarray(open_packed(place.packed).images[:IMAGES])
     with tempfile.TemporaryDirectory() as folder:
-        ours = session(networks(Path(folder))[1]["float16"], threads)
+        ours = Graphs([networks(Path(folder))[1]["float16"]], threads)
         others = {"TorchXRayVision, structures of the chest, 512 px": structures(), "lungmask, R231, 256 px": lungs()}
         others |= {"TorchXRayVision, DenseNet, 224 px: findings, no mask": findings()}
         others |= {"nnU-Net, 2D, 256 px, mirrored as by default": nnunet()}
         lines = []
         for name, other in others.items():
-            theirs, mine = in_turns(IMAGES, other, partial(run, ours, images), repeats=3)
+            theirs, mine = in_turns(IMAGES, other, partial(ours, images), repeats=3)
             lines.append(Line(f"X-ray read at 256 px, {threads} cores", name, theirs, mine, theirs / mine))
     return lines
 

@@ -27,7 +27,7 @@ from covidqu.config.training import Run
 from covidqu.data.examples import split_rows, trained_on
 from covidqu.data.index import Packed, open_packed, unpack_mask
 from covidqu.reading.geometry import as_input
-from covidqu.reading.model import BATCH, run, session
+from covidqu.reading.model import Graphs
 from covidqu.reading.reading import dice
 from covidqu.steps.bundle import with_lungs
 from covidqu.steps.graph import exported
@@ -40,7 +40,7 @@ class Calibration(CalibrationDataReader):
     """Batches of training images."""
 
     def __init__(self, images: np.ndarray) -> None:
-        self.batches: Iterator[np.ndarray] = iter(np.split(images, len(images) // BATCH))
+        self.batches: Iterator[np.ndarray] = iter(np.split(images, len(images) // 8))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self.batches, None)
@@ -69,13 +69,13 @@ def main() -> None:
             quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             per_channel=True, op_types_to_quantize=BETWEEN,
         )  # fmt: skip
-        sessions = {stored: session(graph, 1) for stored, graph in graphs.items()}
+        readers = {stored: Graphs([graph], 1) for stored, graph in graphs.items()}
         some = seen(packed, parts["Val"][:TIMED], settings)
-        times = in_turns(TIMED, *(lambda one=one: run(one, some) for one in sessions.values()), repeats=3)
+        times = in_turns(TIMED, *(lambda one=one: one(some) for one in readers.values()), repeats=3)
         with given.out.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["weights", "MB", "ms_per_image_one_core", "val_infection_dice", "val_marked"])
-            for (stored, one), ms in zip(sessions.items(), times, strict=True):
+            for (stored, one), ms in zip(readers.items(), times, strict=True):
                 value, marked = judged(one, packed, parts["Val"], settings)
                 size = graphs[stored].stat().st_size / 1e6
                 table.writerow([stored, f"{size:.1f}", f"{ms:.0f}", f"{value:.4f}", f"{marked:.4f}"])
@@ -93,7 +93,7 @@ def judged(one, packed: Packed, rows: np.ndarray, settings: Run) -> tuple[float,
     found_dice, marked = [], []
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
-        found = run(one, seen(packed, some, settings))["infection"] > 0
+        found = one(seen(packed, some, settings))[0]["infection"] > 0
         for mask, row in zip(found, some, strict=True):
             truth = unpack_mask(packed.infection_masks[row])
             if truth.any():

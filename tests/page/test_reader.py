@@ -82,7 +82,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def expected(bundle: Bundle, files: dict[str, Path]) -> dict[str, Reading]:
     model = Model(bundle, threads=1)
-    return {name: read([open_picture(path)], model)[0] for name, path in files.items()}
+    return {name: read(open_picture(path), model) for name, path in files.items()}
 
 
 def ready(page: Page) -> Page:

@@ -17,7 +17,7 @@ from PIL import Image
 from covidqu.files import sha256
 from covidqu.reading import load
 from covidqu.reading.bundle import METADATA, digest, open_bundle
-from covidqu.reading.model import BATCH, Model
+from covidqu.reading.model import Model
 from support.bundles import GREY_PX, LABELS, grey_bundle
 from support.places import ROOT
 
@@ -39,7 +39,7 @@ def edited(folder: Path, changes: dict[str, Any], *, rehash: bool = True) -> Non
 
 
 def test_each_seed_answers_for_any_number_of_images(whole: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2 * BATCH + 3, GREY_PX, GREY_PX), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (19, GREY_PX, GREY_PX), dtype=np.uint8)
     model = Model(open_bundle(whole), threads=1)
     first, second = model.outputs(images)
     assert (first["lung"] > 0).tolist() == (images < 110).tolist()

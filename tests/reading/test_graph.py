@@ -10,7 +10,7 @@ import torch
 
 from covidqu.data.examples import RunData, resized
 from covidqu.data.index import unpack_mask
-from covidqu.reading.model import run, session
+from covidqu.reading.model import Graphs
 from covidqu.steps.bundle import model
 from covidqu.steps.graph import overlaps, seen_through
 from support.training import Workplace, awake
@@ -44,8 +44,8 @@ def test_a_graph_gives_what_predict_writes(name: str, workplace: Make, tmp_path:
     model(name, place.params, place.folder, tmp_path / "model.onnx")
     some = data.examples("Test")
     images = np.stack([some.image(position) for position in range(len(some))])
-    graph = session(tmp_path / "model.onnx", 1)
-    found = run(graph, images)
+    graphs = Graphs([tmp_path / "model.onnx"], 1)
+    found = graphs(images)[0]
     assert set(found) - {"features"} >= {task for task in settings.tasks if task != "reconstruction"}
     for key, values in found.items():
         if key == "features":
@@ -55,9 +55,10 @@ def test_a_graph_gives_what_predict_writes(name: str, workplace: Make, tmp_path:
             half = 2.0**-11 * np.abs(values) if stored.dtype == np.float16 else 0
             assert np.ptp(values, axis=0).max() > 3e-4, f"{key}: every image has the same answer"
             assert (np.abs(values - stored.astype(np.float32)) <= 1e-4 + half).all(), key
-    alone = graph.run(None, {"image": images[:1]})
-    for key, values in zip([output.name for output in graph.get_outputs()], alone, strict=True):
-        np.testing.assert_allclose(values, found[key][:1], rtol=1e-5, atol=1e-4)
+    (graph,) = graphs.sessions
+    together = graph.run(None, {"image": images})
+    for key, values in zip([output.name for output in graph.get_outputs()], together, strict=True):
+        np.testing.assert_allclose(values, found[key], rtol=1e-5, atol=1e-4)
     if settings.roi in place.params.roi.predicted:
         masks = unpack_mask(lungs["roi_masks"][some.rows])
         assert 0.01 < masks.mean() < 0.99 and ((found["lung"] > 0) == masks).all()

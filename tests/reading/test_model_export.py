@@ -15,7 +15,7 @@ from covidqu.data.index import open_packed
 from covidqu.files import sha256
 from covidqu.reading import load
 from covidqu.reading.bundle import METADATA, open_bundle
-from covidqu.reading.model import Model, run, session
+from covidqu.reading.model import Graphs, Model
 from covidqu.steps.bundle import bundle, of_runs
 from covidqu.steps.bundle import model as export_model
 from support import parameters
@@ -79,7 +79,7 @@ def test_weights_of_half_the_size_give_nearly_the_same(trained: Workplace, tmp_p
     for stored in ("float32", "float16"):
         file = tmp_path / f"{stored}.onnx"
         export_model("reference", trained.params, trained.folder, file, stored)
-        found[stored] = file.stat().st_size, run(session(file, 1), images)
+        found[stored] = file.stat().st_size, Graphs([file], 1)(images)[0]
     assert found["float16"][0] < 0.55 * found["float32"][0]
     for key, values in found["float32"][1].items():
         difference = np.abs(values - found["float16"][1][key]).max()

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import covidqu
 from covidqu.cli import main
 from covidqu.config.params import Params
 from covidqu.config.training import Opening
@@ -169,7 +170,7 @@ def test_a_kill_leaves_nothing_half_written_and_the_rest_is_read_then(grey: Path
     assert len(rows(out)) == 60 and {path: path.stat().st_mtime_ns for path in first} == first
 
 
-def test_batches_and_threads_do_not_change_a_reading(folder: Path, grey: Path, tmp_path: Path) -> None:
+def test_neighbours_and_threads_do_not_change_a_reading(folder: Path, grey: Path, tmp_path: Path) -> None:
     (folder / "b/broken.png").unlink()
     call(folder, "--out", tmp_path / "all", "--model", grey, "--threads", 2)
     call(folder / "a/x.png", "--out", tmp_path / "one", "--model", grey, "--threads", 1)
@@ -178,9 +179,22 @@ def test_batches_and_threads_do_not_change_a_reading(folder: Path, grey: Path, t
         assert one[f"{kind}/x.{suffix}"] == every[f"{kind}/a/x.{suffix}"]
 
 
+def test_some_seeds_alone_are_another_reading(folder: Path, grey: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "out", [folder / "a/x.png", "--out", tmp_path / "out", "--model", grey]
+    for seeds in ([0, 1], [0], [0, 1]):
+        assert call(*words, "--seeds", len(seeds)) == 0
+        record = json.loads((out / "json/x.json").read_text())
+        assert record["seeds"]["seed"] == [member["seed"] for member in record["model"]["members"]] == seeds
+        assert (rows(out)["x"]["lung_dice_between_seeds"] == "") == (len(seeds) == 1)
+    assert call(*words) == 0 and json.loads((out / "json/x.json").read_text()) == record
+    alone = covidqu.load(grey, seeds=1).read(folder / "a/x.png")
+    assert alone.seeds["seed"] == [0] and alone.seeds["dice"] == {"lung": None, "infection": None}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["some", "--out", "o", "--seeds", "3"], "--seeds 3: "),
         (["nowhere.png", "--out", "o"], "nowhere.png: no such file or folder"),
         (["*.gif", "--out", "o"], "*.gif: no file matches this pattern"),
         (["empty", "--out", "o"], "empty: no picture found"),
@@ -275,7 +289,7 @@ def test_an_image_of_the_data_set_is_seen_as_in_a_training(grey: Path) -> None:
         assert (geometry.as_input(image, [], px) == example_resized(image, px)).all()
     opened = cv2.morphologyEx(image, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     assert (geometry.as_input(image, [Opening(kind="opening", px=5)], 64) == example_resized(opened, 64)).all()
-    (found,) = read([picture], Model(open_bundle(grey)))
+    found = read(picture, Model(open_bundle(grey)))
     seen = example_resized(image, GREY_PX).astype(np.float32)
     logits = np.mean([(110 - seen) * np.float32(0.1), (100 - seen) * np.float32(0.1)], axis=0)
     assert (found.masks["lung"] == (cv2.resize(logits, (256, 256), interpolation=cv2.INTER_LINEAR) > 0)).all()
@@ -347,15 +361,15 @@ def test_labels_that_share_a_class_are_named_together(tmp_path: Path) -> None:
 
 
 def test_disagreement_of_seeds(grey: Path, tmp_path: Path) -> None:
-    (found,) = read([of_array(chest().image)], Model(open_bundle(grey)))
+    found = read(of_array(chest().image), Model(open_bundle(grey)))
     assert found.seeds["seed"] == [0, 1] and 0 < found.seeds["dice"]["lung"] < 1
     low, high = sorted(found.seeds["infected_share_of_lung"])
     assert low < high
     grey_bundle(tmp_path / "same", darks=(100.0, 100.0))
-    (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "same")))
+    found = read(of_array(chest().image), Model(open_bundle(tmp_path / "same")))
     assert found.seeds["dice"] == {"lung": 1.0, "infection": 1.0}
     grey_bundle(tmp_path / "alone", darks=(100.0,), outputs=["infection"])
-    (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "alone")))
+    found = read(of_array(chest().image), Model(open_bundle(tmp_path / "alone")))
     assert found.seeds["dice"] == {"infection": None} and found.shares == {} and found.probabilities == {}
     assert json.dumps(found.to_json(), allow_nan=False)
 
@@ -365,7 +379,7 @@ def test_disagreement_of_seeds(grey: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (256, 256), (90, 900), (900, 90), (2500, 2000)])
 def test_the_notice_is_above_the_picture_and_hides_nothing(grey: Path, width: int, height: int) -> None:
-    (found,) = read([of_array(enlarged(chest().image, width, height))], Model(open_bundle(grey)))
+    found = read(of_array(enlarged(chest().image, width, height)), Model(open_bundle(grey)))
     drawn = overlay(replace(found, masks={}), "name")
     assert min(drawn.shape[:2]) >= min(LEAST_OVERLAY, min(width, height) * (LEAST_OVERLAY // min(width, height)))
     times = max(1, -(-LEAST_OVERLAY // min(width, height)))
@@ -375,7 +389,7 @@ def test_the_notice_is_above_the_picture_and_hides_nothing(grey: Path, width: in
 
 
 def test_numbers_of_no_chest_are_left_out(grey: Path) -> None:
-    (found,) = read([of_array(chest().image)], Model(open_bundle(grey)))
+    found = read(of_array(chest().image), Model(open_bundle(grey)))
     doubtful = replace(found, warnings=(*found.warnings, Warning("no-chest", "no chest", 2.0, 1.5)))
     for one, useful in ((found, True), (doubtful, False)):
         words = " ".join(line for line, _ in lines(one, "x"))
@@ -388,14 +402,14 @@ def test_numbers_of_no_chest_are_left_out(grey: Path) -> None:
 
 def test_what_one_seed_says_alone_is_nothing_new(tmp_path: Path) -> None:
     grey_bundle(tmp_path / "one", darks=(110.0,))
-    (found,) = read([of_array(chest().image)], Model(open_bundle(tmp_path / "one")))
+    found = read(of_array(chest().image), Model(open_bundle(tmp_path / "one")))
     line = row("x", {"input": {"name": "x"}, **found.to_json()})
     assert line["infected_share_both"] and line["infected_share_lowest_seed"] is None
     assert "trainings" not in " ".join(words for words, _ in lines(found, "x"))
 
 
 def test_a_mirrored_picture_has_no_usual_side(grey: Path) -> None:
-    (found,) = read([of_array(chest().image)], Model(open_bundle(grey)))
+    found = read(of_array(chest().image), Model(open_bundle(grey)))
     mirrored = replace(found, warnings=(Warning("mirrored", "sides may be wrong", 4.0, 3.0),))
     said = [" ".join(words for words, _ in lines(one, "x")) for one in (found, mirrored)]
     assert ["patient's right" in words for words in said] == [True, False]
@@ -424,7 +438,7 @@ def test_another_call_adds_to_the_table_and_a_replaced_picture_is_said(
 def test_outlines_are_at_the_edge_of_a_mask(grey: Path) -> None:
     pixels = np.full((700, 700), 200, np.uint8)
     pixels[200:400, 300:500] = 0
-    (found,) = read([of_array(pixels)], Model(open_bundle(grey)))
+    found = read(of_array(pixels), Model(open_bundle(grey)))
     drawn = overlay(found, "name").astype(int)
     drawn = drawn[np.flatnonzero((drawn[:, 0] == 200).all(axis=1))[0] :][:600]  # from the first row of the picture
     coloured = np.ptp(drawn, axis=2) > 60

@@ -149,11 +149,12 @@ class Bundle:
         return [self.folder / member.file for member in self.metadata.members]
 
 
-def open_bundle(folder: Path | str) -> Bundle:
+def open_bundle(folder: Path | str, seeds: int | None = None) -> Bundle:
     """Read `metadata.json` and compare every file that it names with its SHA-256.
 
-    `folder`, or the name of a bundle that comes with the package. ValueError for what is missing, damaged, of another
-    bundle or of another version of this software.
+    `folder`, or the name of a bundle that comes with the package; `seeds`: the first so many members, all without it.
+    ValueError for what is missing, damaged, of another bundle or of another version of this software, and for more
+    seeds than there are.
     """
     folder = named(folder)
     metadata = read_metadata(folder / METADATA)
@@ -164,7 +165,9 @@ def open_bundle(folder: Path | str) -> Bundle:
             raise ValueError(f"{path}: no such file, and {METADATA} names it; {AGAIN}")
         if hashlib.sha256(path.read_bytes()).hexdigest() != part.sha256:
             raise ValueError(f"{path}: damaged, or of another bundle: not the bytes that {METADATA} names; {AGAIN}")
-    return Bundle(folder, metadata)
+    if seeds is not None and not 1 <= seeds <= len(metadata.members):
+        raise ValueError(f"--seeds {seeds}: {folder} has {len(metadata.members)}; name 1 to as many")
+    return Bundle(folder, metadata.model_copy(update={"members": metadata.members[:seeds]}))
 
 
 def named(folder: Path | str) -> Path:

@@ -7,15 +7,14 @@ import numpy as np
 from covidqu.reading.bundle import open_bundle
 from covidqu.reading.model import Model
 from covidqu.reading.pictures import of_array, open_picture
-from covidqu.reading.reading import Reading
-from covidqu.reading.reading import read as readings
+from covidqu.reading.reading import Reading, read
 
 
 class Loaded:
     """`model`: the graphs; `model.bundle.metadata`: what they are."""
 
-    def __init__(self, bundle: str | Path = "reference", threads: int | None = None) -> None:
-        self.model = Model(open_bundle(bundle), threads)
+    def __init__(self, bundle: str | Path = "reference", threads: int | None = None, seeds: int | None = None) -> None:
+        self.model = Model(open_bundle(bundle, seeds), threads)
 
     def read(self, picture: np.ndarray | str | Path) -> Reading:
         """Read one X-ray: a PNG, JPEG, TIFF or DICOM file, or an array, bone bright.
@@ -23,4 +22,4 @@ class Loaded:
         (H, W) uint8 or uint16, or (H, W, 3) uint8. ValueError for what is no picture of this kind.
         """
         found = of_array(picture) if isinstance(picture, np.ndarray) else open_picture(Path(picture))
-        return readings([found], self.model)[0]
+        return read(found, self.model)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from covidqu.files import replacing, staged
+from covidqu.files import replacing
 from covidqu.reading.bundle import NOTICE
 from covidqu.reading.reading import MASKS, SIDES, Reading
 
@@ -69,12 +70,16 @@ def write(out: Path, name: str, found: Reading) -> dict[str, Any]:
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path that gets the name `path` in the end. It is not waited for until the bytes are on the disk.
 
-    Five times per picture that would take longer than the reading; `kept` compares sizes instead.
+    Five times per picture that would take longer than the reading; `kept` compares sizes instead. No lock either: who
+    reads into a folder holds that of its table.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with staged(path) as part:
+    part = path.with_name(f".{path.name}.part")
+    try:
         yield part
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def kept(out: Path, name: str) -> dict[str, Any] | None:
@@ -88,9 +93,11 @@ def kept(out: Path, name: str) -> dict[str, Any] | None:
         return None
 
 
-def made_of(record: dict[str, Any]) -> tuple[str, str, str]:
-    """SHA-256 of picture and model, and version: what a reading follows from."""
-    return record["input"]["sha256"], record["model"]["sha256"], record["versions"]["covidqu"]
+def made_of(record: dict[str, Any]) -> tuple[str, str, tuple[int, ...], str]:
+    """SHA-256 of picture and model, seeds and version: what a reading follows from."""
+    model = record["model"]
+    seeds = tuple(member["seed"] for member in model["members"])
+    return record["input"]["sha256"], model["sha256"], seeds, record["versions"]["covidqu"]
 
 
 def discard(out: Path, name: str) -> None:
@@ -110,7 +117,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     about = PngInfo()
     about.add_text("Comment", NOTICE)
     with whole(path) as part:
-        Image.fromarray(pixels).save(part, "PNG", pnginfo=about, compress_level=1)
+        Image.fromarray(pixels).save(part, "PNG", pnginfo=about, compress_level=1, compress_type=zlib.Z_RLE)
 
 
 # --- the picture to look at ---

@@ -7,8 +7,9 @@ skipped and counted.
 import errno
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,22 +23,30 @@ from covidqu.reading.bundle import NOTICE, Bundle, open_bundle
 from covidqu.reading.inputs import Input, inputs
 from covidqu.reading.model import Model
 from covidqu.reading.pictures import Picture, content, decoded
-from covidqu.reading.reading import Reading, versions
-from covidqu.reading.reading import read as readings
+from covidqu.reading.reading import read as reading
+from covidqu.reading.reading import versions
 
-BATCH = 16  # pictures that go through the networks together
-BATCH_PIXELS = 32_000_000  # of them all: what is held in memory does not grow with their number or size
+PER_CORE = 2  # pictures that are held at once, for each core
+MOST_PIXELS = 32_000_000  # of them all: what is held in memory does not grow with their number or size
 SOME_FAILED = 1  # exit status
 
 
-def read(wanted: list[Path], out: Path, model: Path, threads: int | None = None, truth: Path | None = None) -> int:
+def read(
+    wanted: list[Path],
+    out: Path,
+    model: Path,
+    threads: int | None = None,
+    truth: Path | None = None,
+    seeds: int | None = None,
+) -> int:
     """Read all pictures into the folder `out`; the exit status: 0, or 1 where a file could not be read.
 
     `model`: a bundle's folder, or the name of one that comes with the package. `truth`: a folder of masks to score
-    against (`truth`). ValueError for inputs, an `out` or a bundle that cannot be used at all.
+    against (`truth`); `seeds`: the first so many alone. ValueError for inputs, an `out` or a bundle that cannot be used
+    at all.
     """
     found, others = inputs(wanted, out)
-    bundle = open_bundle(model)
+    bundle = open_bundle(model, seeds)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; name a folder to write the readings to")
     out.mkdir(parents=True, exist_ok=True)
@@ -64,33 +73,44 @@ def read_all(found: list[Input], out: Path, bundle: Bundle, threads: int) -> dic
     """
     rows: dict[str, outputs.Row] = {}
     model: Model | None = None
+    held: deque[tuple[int, Future[tuple[Input, outputs.Row]]]] = deque()  # pixels of a picture, and its line
+    pool = ThreadPoolExecutor(threads)
+
+    def finish() -> None:
+        one, row = held[0][1].result()
+        rows[one.name] = row
+        held.popleft()
+        bar.update()
+
     try:
-        with ThreadPoolExecutor(threads) as pool, tqdm(total=len(found), unit="picture", desc="read") as bar:
-            for batch in batches(to_read(found, out, bundle.metadata.sha256, rows, bar)):
+        with tqdm(total=len(found), unit="picture", desc="read") as bar:
+            for one, picture in to_read(found, out, bundle, rows, bar):
                 model = model or Model(bundle, threads)
-                made = readings([picture for _, picture in batch], model)
-                for one, row in pool.map(
-                    lambda pair: written(out, *pair), zip((o for o, _ in batch), made, strict=True)
-                ):
-                    rows[one.name] = row
-                bar.update(len(batch))
+                pixels = picture.pixels.size
+                while len(held) == PER_CORE * threads or (held and sum(n for n, _ in held) + pixels > MOST_PIXELS):
+                    finish()
+                held.append((pixels, pool.submit(done, out, one, picture, model)))
+            while held:
+                finish()
     finally:
+        pool.shutdown(cancel_futures=True)
+        rows |= {one.name: row for one, row in (f.result() for _, f in held if not f.cancelled() and not f.exception())}
         mine = [rows[one.name] for one in found if one.name in rows]
         outputs.write_table(out, mine + outputs.earlier(out, {one.name for one in found}))
     return rows
 
 
 def to_read(
-    found: list[Input], out: Path, model_sha256: str, rows: dict[str, outputs.Row], bar: tqdm
+    found: list[Input], out: Path, bundle: Bundle, rows: dict[str, outputs.Row], bar: tqdm
 ) -> Iterator[tuple[Input, Picture]]:
     """The pictures that are not read yet; `rows` gets the lines of those that are, and of what is no picture."""
+    model = bundle.metadata.sha256, tuple(member.seed for member in bundle.metadata.members), versions()["covidqu"]
     for one in found:
         try:
             data = content(one.path)
             digest = sha256(data).hexdigest()
             record = outputs.kept(out, one.name)
-            same = (digest, model_sha256, versions()["covidqu"])
-            if record is None or same != outputs.made_of(record):
+            if record is None or (digest, *model) != outputs.made_of(record):
                 if record and record["input"]["sha256"] != digest:
                     tell(f"{one.path}: replaces the reading of another picture called {one.name} in {out}")
                 yield one, decoded(one.path, data)
@@ -101,25 +121,11 @@ def to_read(
         bar.update()
 
 
-def batches(pictures: Iterable[tuple[Input, Picture]]) -> Iterator[list[tuple[Input, Picture]]]:
-    """At most `BATCH` pictures and `BATCH_PIXELS` pixels at a time, or one larger picture."""
-    batch: list[tuple[Input, Picture]] = []
-    for one, picture in pictures:
-        if batch and sum(p.pixels.size for _, p in batch) + picture.pixels.size > BATCH_PIXELS:
-            yield batch
-            batch = []
-        batch.append((one, picture))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def written(out: Path, one: Input, reading: Reading) -> tuple[Input, outputs.Row]:
-    """The line of a reading whose files are written now."""
+def done(out: Path, one: Input, picture: Picture, model: Model) -> tuple[Input, outputs.Row]:
+    """Read a picture and write the files of the reading; its line."""
+    found = reading(picture, model)
     try:
-        return one, outputs.row(one.name, outputs.write(out, one.name, reading))
+        return one, outputs.row(one.name, outputs.write(out, one.name, found))
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:  # a full disk, say: the next file would fare no better
             raise

@@ -79,21 +79,13 @@ def known(value: str | float) -> str | float | None:
     return value if isinstance(value, str) or math.isfinite(value) else None
 
 
-def read(pictures: list[Picture], model: Model) -> list[Reading]:
-    """Readings of some pictures, which go through the networks together."""
-    if not pictures:
-        return []
-    bundle = model.bundle
-    steps, px = bundle.metadata.filters, bundle.metadata.image_px
-    squares = [geometry.as_data(picture) for picture in pictures]
-    images = np.stack([geometry.as_input(square, steps, px) for square in squares])
-    outputs = model.outputs(images)
-    found = []
-    for place, (picture, square) in enumerate(zip(pictures, squares, strict=True)):
-        own = [{key: values[place] for key, values in member.items()} for member in outputs]
-        refuse_nan(own, picture)
-        found.append(reading(picture, square, own, bundle))
-    return found
+def read(picture: Picture, model: Model) -> Reading:
+    """The reading of one picture; ValueError where a network gives what is no number."""
+    about, square = model.bundle.metadata, geometry.as_data(picture)
+    outputs = model.outputs(geometry.as_input(square, about.filters, about.image_px)[None])
+    own = [{key: values[0] for key, values in member.items()} for member in outputs]
+    refuse_nan(own, picture)
+    return reading(picture, square, own, model.bundle)
 
 
 def reading(picture: Picture, square: np.ndarray, outputs: list[dict[str, np.ndarray]], bundle: Bundle) -> Reading:

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from tqdm import tqdm
 
 from covidqu.config.training import Run
-from covidqu.cores import cores
 from covidqu.data.examples import split_rows, trained_on
 from covidqu.data.index import open_packed
 from covidqu.reading.geometry import as_input
-from covidqu.reading.model import run as answers
-from covidqu.reading.model import session
+from covidqu.reading.model import Graphs
 from covidqu.reading.signs import Signs, signs
 from covidqu.reading.trust import Known, fit, temperature
 
@@ -37,22 +34,21 @@ def familiar(run: Run, data: Path, graphs: list[Path]) -> Familiar:
     parts = split_rows(packed, data / "split.parquet", run.subset, run.split)
     train, val = trained_on(packed, parts["Train"], run), parts["Val"]
     packed.verify(np.concatenate([train, val]))
-    sessions = [session(graph, cores()) for graph in graphs]
-    seen, _ = looked_at(run, packed.images, train, sessions[:1], "Train")
-    held_out, logits = looked_at(run, packed.images, val, sessions, "Val")
+    seen, _ = looked_at(run, packed.images, train, Graphs(graphs[:1]), "Train")
+    held_out, logits = looked_at(run, packed.images, val, Graphs(graphs), "Val")
     found = fit(seen, held_out, packed.index["id"].to_numpy()[train].tolist())
     return Familiar(found, fitted(run, packed.index["label"].to_numpy()[val], logits), len(train))
 
 
 def looked_at(
-    run: Run, images: np.ndarray, rows: np.ndarray, sessions: list[ort.InferenceSession], part: str
+    run: Run, images: np.ndarray, rows: np.ndarray, graphs: Graphs, part: str
 ) -> tuple[list[Signs], np.ndarray]:
     """Signs of each row, and class logits (seeds, rows, k), k = 0 without a class head."""
     found, logits = [], []
-    for start in tqdm(range(0, len(rows), AT_ONCE), desc=f"{part}, {len(sessions)} seeds", mininterval=2):
+    for start in tqdm(range(0, len(rows), AT_ONCE), desc=f"{part}, {len(graphs.sessions)} seeds", mininterval=2):
         pictures = [np.asarray(images[row]) for row in rows[start : start + AT_ONCE]]
         seen = np.stack([as_input(one, list(run.filters), run.image_px) for one in pictures])
-        outputs = [answers(one, seen) for one in sessions]
+        outputs = graphs(seen)
         for place, picture in enumerate(pictures):
             found.append(signs(picture, [{k: values[place] for k, values in seed.items()} for seed in outputs]))
         logits.append(np.stack([seed.get("class", np.zeros((len(seen), 0), np.float32)) for seed in outputs]))
