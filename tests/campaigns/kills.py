@@ -33,7 +33,7 @@ from support.engines import Step, snakemake_jobs
 SHARES = {"steps": 0.6, "snakemake": 0.2, "dvc": 0.1, "page": 0.1}
 COMMANDS = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}
 # measured times and what is made of them: compared without their numbers
-TIMED = re.compile(r"card\.json|history\.csv|cost\.(json|csv|md|svg)|budget\.(csv|md|svg)|README\.md|report/.*")
+TIMED = re.compile(r"card\.json|history\.csv|cost\.(json|csv|md|svg)|README\.md|report/.*")
 NUMBER = re.compile(rb"-?\d[\d.,]*(e[+-]?\d+)?")
 FAULTS = ("Traceback (most recent call last)", "LockException", "--unlock")
 LEFT_OVER = re.compile(r"^\..*\.(part|lock|old)$|\.damaged")

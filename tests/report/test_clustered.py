@@ -9,7 +9,7 @@ import pytest
 from covidqu.config.evaluation import Bootstrap
 from covidqu.report.core.runs import lineage
 from covidqu.report.core.sources import Sources
-from covidqu.report.systems.clustered import ALONE, DICE, DIFFERENCE, TOGETHER, of_groups
+from covidqu.report.systems.clustered import ALONE, DICE, DIFFERENCE, TOGETHER, copies, of_groups
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
 from covidqu.report.tables import build
 from support.synthetic_runs import cell, settings, write_run
@@ -46,3 +46,12 @@ def test_table_of_synthetic_runs(tmp_path: Path) -> None:
     assert together.note == f"1 of {together.n} images are copies of others among them"
     shown = {c.column for c in built.cells if c.row == "reference (ours)"}
     assert f"{DICE}, {ALONE}" in shown and not any(DIFFERENCE in column for column in shown)
+
+
+def pairs(*found: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(found, columns=["id_a", "id_b"])
+
+
+def test_copies_of_copies_are_one_group() -> None:
+    found = copies(list("abcdef"), pairs(("a", "c"), ("c", "e"), ("b", "elsewhere")))
+    assert found[0] == found[2] == found[4] and len(set(found)) == 4

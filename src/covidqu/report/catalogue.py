@@ -26,7 +26,6 @@ from covidqu.report.core.runs import (
     ablated,
     base_runs,
     calibrated,
-    trained_on_infection,
     with_infection,
 )
 
@@ -212,13 +211,6 @@ ARTEFACTS: tuple[Artefact, ...] = (
         caption="Annotated infection lesion by lesion: found, missed, and marked falsely",
     ),
     Table(
-        "common/rank-stability",
-        "systems.rank_stability:table",
-        runs=HEADLINES,
-        reads=DATA,
-        caption="How sure the order of the systems by Dice is, with other images and other seeds",
-    ),
-    Table(
         "common/clustered",
         "systems.clustered:table",
         runs=HEADLINES,
@@ -300,22 +292,6 @@ ARTEFACTS: tuple[Artefact, ...] = (
         needs=HEADLINES,
         reads=Reads.RUNS | Reads.COST,
         caption="Infection Dice against what it costs",
-    ),
-    Table(
-        "common/budget",
-        "systems.budget:table",
-        runs=trained_on_infection,
-        reads=Reads.RUNS | Reads.COST,
-        caption="Infection Dice on validation images after each epoch, beside the cost of training until then",
-        ours=6,
-    ),
-    Figure(
-        "common/budget",
-        "systems.budget:figure",
-        runs=trained_on_infection,
-        needs=HEADLINES,
-        reads=Reads.RUNS | Reads.COST,
-        caption="Infection Dice on validation images against the cost of training until then",
     ),
     Table(
         "common/param-counts",

@@ -6,6 +6,8 @@ same both ways; its interval is over images, or over groups of images that are c
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from covidqu.config.evaluation import Bootstrap
 from covidqu.evaluate.protocols import FALSE_INFECTION, per_image
@@ -17,7 +19,6 @@ from covidqu.report.core.run_cells import measured, or_missing
 from covidqu.report.core.runs import OURS
 from covidqu.report.core.sources import Sources
 from covidqu.report.systems.headline_runs import HEADLINE_RUNS
-from covidqu.report.systems.rank_stability import by_group, copies
 
 ALONE, TOGETHER = "each image alone", "copies together"
 DICE, DIFFERENCE = "infection Dice", f"infection Dice minus that of {OURS}"
@@ -69,3 +70,23 @@ def _values(sources: Sources, run: str, what: str) -> pd.Series:
 def of_groups(values: np.ndarray, groups: np.ndarray, config: Bootstrap) -> Interval:
     """Mean of (n,) values, and its interval where the (n,) `groups` are drawn with replacement, each whole."""
     return bootstrap_ratio(by_group(values, groups), lambda sums: sums[..., 0] / sums[..., 1], config)
+
+
+def copies(ids: list[str], pairs: pd.DataFrame) -> np.ndarray:
+    """(n,) number of the group of each image: images that the audit found to be copies, also by way of others.
+
+    `pairs`: `id_a`, `id_b`; images that are none of `ids` connect nothing.
+    """
+    place = {name: k for k, name in enumerate(ids)}
+    here = pairs[pairs["id_a"].isin(place) & pairs["id_b"].isin(place)]
+    one, other = (here[column].map(place).to_numpy(int) for column in ("id_a", "id_b"))
+    links = coo_array((np.ones(len(here)), (one, other)), shape=(len(ids), len(ids)))
+    return connected_components(links, directed=False)[1]
+
+
+def by_group(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) or (n, k) values -> (groups, k + 1): their sums in each group, and how many there are."""
+    table = np.column_stack([values, np.ones(len(values))])
+    sums = np.zeros((groups.max() + 1, table.shape[1]))
+    np.add.at(sums, groups, table)
+    return sums
