@@ -80,3 +80,11 @@ def test_an_empty_cell_says_why(status: Status):
     cells = dict.fromkeys(COLUMNS, "") | {"note": "the class is never predicted", "status": status.value}
     assert Row(cells, None, 3, "").empty == (status.value, "the class is never predicted")
     assert Row(cells | {"status": "measured", "measured_correct": "0.5"}, None, 3, "").empty == ("", "")
+
+
+def test_a_report_of_phantoms_says_that_its_numbers_mean_nothing() -> None:
+    """Neither its first words nor its banner speak of a public archive, or of full trainings that would mean more."""
+    drawn = settings(download={"source": "phantom"}, report={"title": "DEMO"})
+    assert reduced(drawn, []) == "DEMO: drawn images of no patient; the numbers mean nothing."
+    lead = re.search(r'<p class="lead">(.*?)Five papers', (PAGE / "templates/index.html").read_text(), re.DOTALL)
+    assert lead and "drawn images of no patient" in lead[1] and lead[1].startswith("{% if drawn %}")

@@ -85,6 +85,9 @@ def test_other_kinds_do_not_depend_on_the_size_of_a_run(kind: Kind, printed: Any
 def test_a_setting_says_whether_it_is_as_printed():
     reasons = [judge(cell(Kind.SETTING, published="3e-4", measured_paper=ours)).reason for ours in ("0.0003", "0.001")]
     assert reasons == ["as printed", "not as printed"]
+    words = {"AdamW": "adamw", "BCE + Dice": "1 x bce + 1 x dice", "256x256": "64x64"}
+    reasons = [judge(cell(Kind.SETTING, published=one, measured_paper=ours)).reason for one, ours in words.items()]
+    assert reasons == ["as printed", "printed in other words", "not as printed"]
 
 
 @pytest.mark.parametrize("kind", list(Kind))

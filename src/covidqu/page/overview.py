@@ -29,6 +29,7 @@ def context(sources: Sources, runs: list[RunState]) -> dict[str, Any]:
     reduced_runs = {run.name for run in trained if run.changed}
     places = {label: name for label, (name, _, _) in HEADLINES.items()}
     return {
+        "drawn": sources.params.download.source == "phantom",
         "no_full_run": 0 < len(trained) == len(reduced_runs),
         "leaders": leaders,
         "leader_columns": leaderboard.COLUMNS,

@@ -97,4 +97,6 @@ def reduced(params: Params, found: list[RunState]) -> str:
     if not short and not params.report.title:
         return ""
     variant = f"{params.report.title}: " if params.report.title else ""
+    if params.download.source == "phantom":
+        return f"{variant}drawn images of no patient; the numbers mean nothing."
     return f"{variant}{len(short)} of {len(trained)} runs are reduced; their numbers are not those of a full training."

@@ -75,12 +75,14 @@ def judge(cell: Cell, decimals: int | None = None, other_images: str = "", *, re
         return Verdict(BY_DEFINITION, "no run could give another value")
     known, value = rounded(printed, decimals), rounded(text(cell.measured_paper))
     if known is None or value is None:
-        word, why = (REPRODUCED, "the same words") if printed == text(cell.measured_paper) else ("", "other words")
+        same_words = printed.casefold() == text(cell.measured_paper).casefold()
+        word, why = (REPRODUCED, "the same words") if same_words else ("", "other words")
         word = word or (DIFFERS if cell.kind in (Kind.DATA, Kind.SETTING) else NOT_COMPARABLE)
     else:
         word, why = _numbers(known, value.value, cell)
     if cell.kind is Kind.SETTING:
-        return Verdict(SETTING, "as printed" if word == REPRODUCED else "not as printed")
+        other = "not as printed" if any(map(str.isdigit, printed)) else "printed in other words"
+        return Verdict(SETTING, "as printed" if word == REPRODUCED else other)
     if cell.kind in (Kind.DATA, Kind.ARCHITECTURE, Kind.ARITHMETIC):
         return Verdict(AGREES if word == REPRODUCED else DIFFERS, why)
     return Verdict(REDUCED, why) if reduced and word in JUDGED else Verdict(word, why)
@@ -116,10 +118,10 @@ def rounded(text: str, decimals: int | None = None) -> Rounded | None:
 
 def other_images(sources: Sources, system: str, run: str) -> str:
     """Why the printed values of a system are of other images than those of `run`; empty when they are not."""
-    if system in SYSTEMS and paper(system).modality == "CT":
-        return "printed for CT images, measured on chest X-rays"
     if system in SYSTEMS and sources.params.download.source == "phantom":
         return "printed for real images, measured on drawn phantoms"
+    if system in SYSTEMS and paper(system).modality == "CT":
+        return "printed for CT images, measured on chest X-rays"
     if run and sources.has_card(run):
         here, wanted = sources.card(run)["config"]["subset"], full(sources.params, run).get("subset")
         if wanted not in (None, here):
