@@ -4,6 +4,7 @@ A short lane: `COVIDQU_HOSTILE_CASES` says how many cases all properties togethe
 for 20,000 and more.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -517,6 +518,20 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @given(edits=EDITS)
 def test_a_state_with_changed_bytes(state: Any, edits: list) -> None:
     restored(*state, edited(state[1], edits))
+
+
+@pytest.mark.parametrize("content", ["nothing", "no archive", "no mapping", "other keys", "other progress"])
+def test_a_hash_that_fits_makes_no_state(state: Any, content: str) -> None:
+    """A hash is no secret: what it is of may be anything."""
+    import torch
+
+    of = {"identity": "identity", "progress": {"nothing": 1}, "learner": {}}
+    made = {"no mapping": [1, 2], "other keys": {"identity": "identity"}, "other progress": of}
+    stream = io.BytesIO(b"hello" if content == "no archive" else b"")
+    if content in made:
+        torch.save(made[content], stream)
+    raw = stream.getvalue() or bytes(40)
+    restored(*state, raw + hashlib.sha256(raw).digest())
 
 
 # ---- folders
