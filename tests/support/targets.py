@@ -195,7 +195,9 @@ def resumed(kept: Any, sound: bytes, data: bytes) -> Any:
     if data != sound and hashlib.sha256(data[:-32]).digest() == data[-32:]:
         kept.file.write_bytes(data)
         with contextlib.redirect_stderr(io.StringIO()):
-            return right_or_refused("state", lambda: kept.restore(Learns()), "last.pt")
+            found = right_or_refused("state", lambda: kept.restore(Learns()), "last.pt")
+        kept.file.with_name("last.pt.damaged").unlink(missing_ok=True)
+        return found
     restored(kept, sound, data)
     return "judged"
 
