@@ -111,7 +111,12 @@ def library(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its class where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = "".join(c if c.isprintable() else "?" for c in lines[0]) if lines else type(error).__name__
+    return plain(lines[0]) if lines else type(error).__name__
+
+
+def plain(words: str) -> str:
+    """Words of a file or a library for a message: in one line, without control characters, not too long."""
+    text = "".join(c if c.isprintable() else "?" for c in words)
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 

@@ -1,8 +1,9 @@
-"""Arrays, tables and JSON files of the steps before: read whole, or `Damaged` names the file and the fault.
+"""Arrays, tables, CSV and JSON files of the steps before: read whole, or `Damaged` names the file and the fault.
 
 Parquet pages carry checksums; zip files (.npz) have them anyway.
 """
 
+import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,10 @@ def reading(path: Path, remedy: str = "") -> Iterator[None]:
 def read_array(path: Path, remedy: str = "") -> np.ndarray:
     """An .npy file, mapped into memory."""
     with reading(path, remedy):
-        return np.load(path, mmap_mode="r")
+        found = np.load(path, mmap_mode="r")
+        if not isinstance(found, np.ndarray):
+            raise TypeError(f"holds {type(found).__name__}, an array is wanted")
+        return found
 
 
 def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
@@ -51,11 +55,30 @@ def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
         return found
 
 
+def read_lines(path: Path, remedy: str = "", *wanted: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and lines of a CSV file; ValueError for one without a column that is `wanted`, or with a ragged line."""
+    with reading(path, remedy), path.open(newline="", encoding="utf-8") as file:
+        columns, *lines = list(csv.reader(file)) or [[]]
+        if lost := [column for column in wanted if column not in columns]:
+            raise KeyError(", ".join(lost))
+        if ragged := next((line for line in lines if len(line) != len(columns)), None):
+            raise ValueError(f"a line has {len(ragged)} fields, the header {len(columns)}")
+        return columns, [dict(zip(columns, line, strict=True)) for line in lines]
+
+
 def read_parquet(path: Path, remedy: str = "", columns: list[str] | None = None) -> pd.DataFrame:
     """A table, or some of its columns, whose pages are those that were written."""
     table = read_table(path, remedy, columns)
     with reading(path, remedy):
-        return table.to_pandas()
+        return as_frame(table)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """ValueError where what the schema says to pandas makes other columns of it."""
+    frame = table.to_pandas()
+    if list(frame.columns) != table.column_names:
+        raise ValueError("its columns are not those that its schema lists")
+    return frame
 
 
 def read_table(path: Path, remedy: str = "", columns: list[str] | None = None) -> pa.Table:
@@ -64,6 +87,7 @@ def read_table(path: Path, remedy: str = "", columns: list[str] | None = None) -
         table = pq.read_table(path, columns=columns, page_checksum_verification=True)
         if lost := set(columns or ()) - set(table.column_names):
             raise KeyError(", ".join(sorted(lost)))
+        table.validate(full=True)  # text that is none would be found by whoever looks at it first
         return table
 
 

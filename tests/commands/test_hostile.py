@@ -4,7 +4,7 @@ A short lane: `COVIDQU_HOSTILE_CASES` says how many cases all properties togethe
 for 20,000 and more.
 """
 
-import contextlib
+import hashlib
 import io
 import json
 import os
@@ -13,6 +13,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,36 +21,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 from covidqu.config import params
-from covidqu.data.examples import load_roi, split_rows
-from covidqu.data.index import open_packed
-from covidqu.evaluate.predictions import open_predictions
-from covidqu.evaluate.scores import read_scores, write_scores
+from covidqu.data.index import TEXTS, open_packed
 from covidqu.files import Damaged
-from covidqu.ingest import pack as packing
 from covidqu.ingest.layout import contents
 from covidqu.ingest.pack import pack
 from covidqu.ingest.sources import directory
-from covidqu.ingest.split import read_pairs
-from covidqu.report.core.sources import Sources
-from support.hostile import EDITS, TREE, cases, counted, edited, entries, leaves, right_or_refused, with_value, zipped
+from covidqu.reading import outputs
+from covidqu.reading.bundle import METADATA, digest, read_metadata
+from covidqu.reading.pictures import decoded
+from covidqu.report.checks.check import read_rows
+from covidqu.systems.weights import read_weights
+from support.bundles import grey_bundle
+from support.hostile import (
+    EDITS,
+    KINDS,
+    NASTY,
+    RAW,
+    SOUND,
+    STUMBLES,
+    TREE,
+    Place,
+    cases,
+    chunk,
+    counted,
+    edited,
+    entries,
+    kept_state,
+    leaves,
+    png_pixels,
+    restored,
+    right_or_refused,
+    with_value,
+    zipped,
+)
 from support.places import ROOT
+from support.radiographs import IMAGE, dicom, dicom_bytes
 
-RAW = params.read([ROOT / "params.yaml"])
-SOUND = zipped(entries())
 SECONDS, MEGABYTES = 30, 2000  # of the CPU for one case, and of memory for all: an endless loop or a bomb takes more
-NASTY = [
-    *(None, True, False, 0, -1, 1, 3, 7, 48, 100, 10**6, 10**12, -0.5, 0.5, 1.5, 1e-300, 1e308),
-    *(float("nan"), float("inf"), float("-inf"), "", " ", "x", "a b", "a;b", "../x", "-x", "$HOME", "1e-4", "é", "a.b"),
-    *("random", "whole", "infection", "class", "efficientnet-b0", "resnet999", "https://a:secret@b", "a\nb", "\0"),
-    *([], [[]], [None], [0], [1, 1], ["x"], [0.5, 0.1], {}, {"a": 1}, {"kind": "x"}, [{}], "x" * 5000, 2**70),
-]
 
 
 # ---- archives and PNG files
@@ -66,10 +83,6 @@ def test_an_archive_with_changed_bytes(tmp_path_factory: pytest.TempPathFactory,
         packed.verify(np.arange(len(packed.index)))
     assert {path.name for path in folder.iterdir()} <= {"a.zip", "packed"}, "something is left"
     shutil.rmtree(folder)
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 HEADERS = st.tuples(
@@ -97,27 +110,13 @@ def test_a_png_of_any_structure(header: tuple, more: list, cut: bool, edits: lis
     rows = zlib.compress((b"\0" + bytes(256)) * 256)
     body = chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + b"".join(chunk(*one) for one in more)
     data = b"\x89PNG\r\n\x1a\n" + body + chunk(b"IDAT", rows[: len(rows) // 2] if cut else rows) + chunk(b"IEND", b"")
-    decoded(edited(data, edits))
+    png_pixels(edited(data, edits))
 
 
 @cases(0.17)
 @given(edits=EDITS)
 def test_a_png_with_changed_bytes(edits: list) -> None:
-    decoded(edited(next(iter(entries().values())), edits))
-
-
-def decoded(data: bytes) -> None:
-    """Read through an archive whose checksums are right; (256, 256) uint8 or a fault."""
-    with zipfile.ZipFile(io.BytesIO(zipped({"a.png": data}, zipfile.ZIP_STORED))) as archive:
-
-        def read() -> np.ndarray:
-            try:
-                return packing._pixels(archive, "a.png")
-            except packing._Fault as fault:
-                raise ValueError(": ".join(fault.args)) from None
-
-        pixels = right_or_refused("PNG", read, "a.png")
-    assert pixels is None or (pixels.shape == (256, 256) and pixels.dtype == np.uint8)
+    png_pixels(edited(next(iter(entries().values())), edits))
 
 
 PARTS = st.sampled_from(
@@ -224,12 +223,7 @@ def test_a_parameter_file_with_changed_bytes(tmp_path_factory: pytest.TempPathFa
     shutil.rmtree(file.parent)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["[" * 3000, "a: " * 3000, "? [a]\n: 1\n", "? {a: 1}\n: 1\n", "a: 2024-99-99", "a: !!int x", "a: !!python/none",
-     "a: 1:99:99:99", "\0", "a: !!binary x", "a: &x [*x]", "a: !!set {x}", "a: " + "9" * 5000, "%YAML 9.9\n---\na: 1",
-     "- 1", "", "a: !!omap [1]", "a: !!timestamp x", "a: !!float x", "1: {2: 3}", "null: 1", "=: 1", "<<: 1"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", STUMBLES)
 def test_what_yaml_stumbles_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"params\.yaml") as caught:
@@ -340,75 +334,6 @@ def test_weights_fit_where_the_settings_say_so() -> None:
 # ---- files that a step has written
 
 
-class Place:
-    """One sound file of each kind that is read, and how it is read."""
-
-    def __init__(self, folder: Path, packed: Path) -> None:
-        import torch
-
-        from covidqu.steps.initial import initial
-        from covidqu.systems.weights import save_weights
-
-        self.folder = folder
-        shutil.copytree(packed, folder / "packed")
-        self.data = open_packed(packed)
-        n = len(self.data.index)
-        table = {"row": np.arange(n), "official": self.data.index["split"], "near_duplicate": False}
-        pd.DataFrame(table).to_parquet(folder / "split.parquet")
-        np.save(folder / "roi.npy", np.full((1, 8192), 255, np.uint8))
-        meta = {"run": "a", "weights_sha256": "0", "data_hash": "0", "roi": "whole", "subset": "infection"}
-        meta |= {"split": "official", "tasks": ["infection"], "px": 32, "classes": {}}
-        np.savez(folder / "predictions.npz", meta=np.array(json.dumps(meta)), row=np.arange(3, dtype=np.int32),
-                 infection_logits=np.zeros((3, 32, 32), np.float16))  # fmt: skip
-        write_scores(folder / "scores.parquet", pd.DataFrame({"row": [0, 1], "infection_tp": [3, 4]}), meta)
-        save_weights(folder / "weights.safetensors", {"a": torch.zeros(3)}, {"scope": "model"})
-        initial("random", folder / "random.safetensors")
-        pairs = pd.DataFrame({"a": [0], "b": [1]})
-        pairs.assign(**{f"id_{k}": self.data.index["id"].iloc[[i]].to_numpy() for i, k in enumerate("ab")}).to_parquet(
-            folder / "duplicates.parquet"
-        )
-        run = folder / "results" / "runs" / "unetpp-b3"
-        run.mkdir(parents=True)
-        self.sources = params.check(RAW)
-        card = {"config": {"init": "random"}, "epochs_run": 3, "best_epoch": 2, "device": "CPU"}
-        (run / "card.json").write_text(json.dumps(card))
-        (run / "history.csv").write_text("epoch,val_loss\n1,0.5\n2,0.4\n")
-        (folder / "results" / "cost.json").write_text(json.dumps({"versions": {}, "runs": {}}))
-
-    def read(self, kind: str) -> Any:
-        folder, sources = self.folder, Sources(self.sources, self.folder, self.folder / "results")
-        match kind:
-            case "packed/index.parquet" | "packed/images.npy" | "packed/lung_masks.npy":
-                return open_packed(folder / "packed").data_hash
-            case "split.parquet":
-                return split_rows(self.data, folder / kind, "infection", "official")
-            case "roi.npy":
-                return load_roi(folder / kind, self.data).shape
-            case "predictions.npz":
-                found = open_predictions(folder / kind)
-                return [block.shape for task in found.meta["tasks"] for block in found.logits(task, 2)]
-            case "scores.parquet":
-                return read_scores(folder / kind)
-            case "weights.safetensors" | "random.safetensors":
-                from covidqu.systems.weights import read_weights
-
-                return read_weights(folder / kind)
-            case "duplicates.parquet":
-                return read_pairs(folder, self.data.index)
-            case "results/cost.json":
-                return sources.cost
-            case "results/runs/unetpp-b3/history.csv":
-                return sources.history("unetpp-b3")
-        return sources.card("unetpp-b3")
-
-
-KINDS = (
-    *("packed/index.parquet", "packed/images.npy", "packed/lung_masks.npy", "split.parquet", "roi.npy"),
-    *("predictions.npz", "scores.parquet", "weights.safetensors", "random.safetensors", "duplicates.parquet"),
-    *("results/cost.json", "results/runs/unetpp-b3/card.json", "results/runs/unetpp-b3/history.csv"),
-)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Place:
     return Place(tmp_path_factory.mktemp("place"), packed)
@@ -461,58 +386,152 @@ def test_a_file_of_another_kind(place: Place, kind: str, content: bytes) -> None
         path.write_bytes(sound)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.endswith(".parquet")])
+def test_text_that_is_none_in_a_table_is_damage(place: Place, kind: str) -> None:
+    """In pages without a checksum: arrow looks at text only when someone else does."""
+    path = place.folder / kind
+    sound = path.read_bytes()
+    table = pq.read_table(path)
+    bad = pa.array([b"\xff" * 4] * len(table), pa.binary()).cast(pa.string(), safe=False)
+    names = [name for name in table.column_names if table.schema.field(name).type in (pa.string(), pa.large_string())]
+    try:
+        for name in set(names) & {*TEXTS, "official", "id_a", "id_b"} or [table.column_names[0]]:
+            changed = table.set_column(table.column_names.index(name), pa.field(name, pa.string()), bad)
+            pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+            with pytest.raises(Damaged, match=path.name):
+                place.read(kind)
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.endswith(".parquet")])
+def test_a_column_that_the_schema_hides_is_damage(place: Place, kind: str) -> None:
+    """What pandas takes for row labels is no column any more."""
+    path = place.folder / kind
+    sound = path.read_bytes()
+    table = pq.read_table(path)
+    metadata = dict(table.schema.metadata or {})
+    about = json.loads(metadata[b"pandas"])
+    try:
+        for name in {"index.parquet": ["split"], "split.parquet": ["official"]}.get(path.name, table.column_names[:1]):
+            metadata[b"pandas"] = json.dumps(about | {"index_columns": [name]}).encode()
+            pq.write_table(table.replace_schema_metadata(metadata), path)
+            with pytest.raises(Damaged, match=path.name):
+                place.read(kind)
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.endswith(".npy")])
+def test_an_archive_in_the_place_of_an_array_is_damage(place: Place, kind: str) -> None:
+    path = place.folder / kind
+    sound = path.read_bytes()
+    np.savez(stream := io.BytesIO(), a=np.zeros(3))
+    path.write_bytes(stream.getvalue())
+    try:
+        with pytest.raises(Damaged, match=rf"{path.name}: damaged \(holds NpzFile, an array is wanted\)"):
+            place.read(kind)
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("about", ["{}", '{"run": "a"}', '{"scope": []}', '{"scope": null, "name": "x"}'])
+def test_weights_that_do_not_say_what_they_are_of_are_damaged(tmp_path: Path, about: str) -> None:
+    import torch
+    from safetensors.torch import save
+
+    (tmp_path / "a.safetensors").write_bytes(save({"a": torch.zeros(3)}, {"covidqu": about}))
+    with pytest.raises(Damaged, match=r"a\.safetensors: damaged \("):
+        read_weights(tmp_path / "a.safetensors")
+
+
+CSV = {
+    "not UTF-8": b"row,column,value\n\xff,b,1\n",
+    "a field without end": b'row,column,value\n"' + b"x" * 200_000 + b"\n",
+    "a ragged line": b"row,column,value\na,b\n",
+    "control characters": b"row,column,value\na\x1b[2J,b,1\na\x1b[2J,b,1\n",
+}
+
+
+@pytest.mark.parametrize("content", CSV.values(), ids=CSV)
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (path := tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.csv: .*; write the table again") as caught:
+        read_rows(path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["name,use\na,{}", "status,use\nerror,{}", "use,name,status\n{},a,error,more", "use,name,status\n{},a", "use\n{}",
+     "name,status,use\n" + "x" * 5000 + ",read,{}", 'name,status,use\n"a\0",read,{}'],
+)  # fmt: skip
+def test_a_line_of_readings_that_is_none_is_left_out(tmp_path: Path, line: str) -> None:
+    (tmp_path / outputs.TABLE).write_text(line.format(f'"{outputs.NOTICE}"') + "\n")
+    assert outputs.earlier(tmp_path, set()) == []
+
+
+@pytest.mark.parametrize("record", ["[" * 100_000, "{}", "[]", '{"input": []}'])
+def test_a_record_of_a_reading_that_is_none_is_not_kept(tmp_path: Path, record: str) -> None:
+    outputs.place(tmp_path, "json", "a").parent.mkdir()
+    outputs.place(tmp_path, "json", "a").write_text(record)
+    assert outputs.kept(tmp_path, "a") is None
+
+
+def test_words_of_a_dicom_header_are_short_and_printable() -> None:
+    """Whatever is repeated of it, in a refusal or in a doubt."""
+    nasty = "A\0\x1b[2J\n" + "x" * 5000
+    for elements in ({"SOPClassUID": nasty, "PixelData": None}, {"PhotometricInterpretation": nasty}):
+        with pytest.raises(ValueError) as caught:
+            decoded(Path("a.dcm"), loose(dicom(IMAGE, **elements)))
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+    shown = decoded(Path("a.dcm"), loose(dicom(IMAGE, Modality=nasty, BodyPartExamined=nasty, ViewPosition=nasty)))
+    assert {code for code, _ in shown.doubts} >= {"modality", "body-part"}
+    assert all(words.isprintable() and len(words) < 300 for _, words in shown.doubts)
+
+
+def loose(dataset: Dataset) -> bytes:
+    """As a program writes it that does not look at what it writes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dicom_bytes(dataset)
+
+
+@pytest.mark.parametrize("facts", [{"covidqu_version": "9\x1b[2J\n" * 999}, {"a\n\x1b[2J" * 999: 1}])
+def test_words_of_a_bundle_are_short_and_printable(tmp_path: Path, facts: dict) -> None:
+    raw = json.loads((grey_bundle(tmp_path / "tiny").folder / METADATA).read_text()) | {"later": 1} | facts
+    (tmp_path / METADATA).write_text(json.dumps(raw | {"sha256": digest(raw)}))
+    with pytest.raises(ValueError, match=r"metadata\.json: ") as caught:
+        read_metadata(tmp_path / METADATA)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 700
+
+
 # ---- the state of an interrupted training
-
-
-class Learns:
-    """What stands where a learner does: what it was given is what is continued."""
-
-    class fabric:
-        global_rank = 0
-        barrier = staticmethod(lambda: None)
-
-    def __init__(self) -> None:
-        import torch
-
-        self.state = {"model": {"a": torch.arange(1000.0)}, "optimizer": {"step": 7}, "schedule": None}
-        self.loaded: list[dict] = []
-
-    def state_dict(self) -> dict:
-        return self.state
-
-    def load_state_dict(self, state: dict) -> None:
-        self.loaded.append(state)
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A state as it is kept after an epoch, and its bytes."""
-    from covidqu.training.resume import Progress, State
-
-    kept = State("a", tmp_path_factory.mktemp("state") / "last.pt", "identity")
-    kept.save(Progress(3, 2, 0.5, {}, [{"epoch": 1.0, "val_loss": 0.5}]), Learns())
-    return kept, kept.file.read_bytes()
+    return kept_state(tmp_path_factory.mktemp("state"))
 
 
 @cases(0.06)
 @given(edits=EDITS)
 def test_a_state_with_changed_bytes(state: Any, edits: list) -> None:
-    """Never continued from: set aside, with one line, and the training starts anew."""
-    kept, sound = state
-    kept.file.write_bytes(raw := edited(sound, edits))
-    learner, said = Learns(), io.StringIO()
-    with contextlib.redirect_stderr(said):
-        progress = right_or_refused("state", lambda: kept.restore(learner), "last.pt")
-    assert progress is not None
-    if raw == sound:
-        assert learner.loaded and progress.epoch == 3
-        return
-    counted["state"].refused += 1
-    assert not learner.loaded and vars(progress) == vars(type(progress)()), "continued from something else"
-    aside = kept.file.with_name("last.pt.damaged")
-    assert said.getvalue() == f"a: {kept.file} is damaged, now last.pt.damaged; starting anew\n"
-    assert aside.read_bytes() == raw and not kept.file.exists()
-    aside.unlink()
+    restored(*state, edited(state[1], edits))
+
+
+@pytest.mark.parametrize("content", ["nothing", "no archive", "no mapping", "other keys", "other progress"])
+def test_a_hash_that_fits_makes_no_state(state: Any, content: str) -> None:
+    """A hash is no secret: what it is of may be anything."""
+    import torch
+
+    of = {"identity": "identity", "progress": {"nothing": 1}, "learner": {}}
+    made = {"no mapping": [1, 2], "other keys": {"identity": "identity"}, "other progress": of}
+    stream = io.BytesIO(b"hello" if content == "no archive" else b"")
+    if content in made:
+        torch.save(made[content], stream)
+    raw = stream.getvalue() or bytes(40)
+    restored(*state, raw + hashlib.sha256(raw).digest())
 
 
 # ---- folders

@@ -256,7 +256,7 @@ def test_a_broken_table_is_named(made: Made, tmp_path: Path):
     broken = tmp_path / "tables/common/data.csv"
     broken.parent.mkdir(parents=True)
     broken.write_text("row,column\na,b\n")
-    with pytest.raises(ValueError, match=r"data\.csv: no column published"):
+    with pytest.raises(ValueError, match=r"data\.csv: damaged \(lacks 'published'\)"):
         table(Sources(params, data, tmp_path), "common/data")
 
 

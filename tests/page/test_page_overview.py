@@ -21,7 +21,7 @@ def cross_system(results: Path, cells: list[tuple[str, str, str, str]]) -> Sourc
     folder = results / "tables" / "common"
     folder.mkdir(parents=True)
     rows = [
-        f'{row},"{column}",,,{value},,img_covid,583,,,run,official Test,1,,{sd},measured,performance,fraction'
+        f'{row},"{column}",,,{value},,img_covid,583,,,run,official Test,1,,{sd},measured,performance,fraction,,'
         for row, column, value, sd in cells
     ]
     (folder / "cross-system.csv").write_text("\n".join([HEADER, *rows]) + "\n")

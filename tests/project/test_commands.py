@@ -43,6 +43,7 @@ ELSEWHERE = {  # first words of the command -> who runs it, or why nobody can
     "dvc remote add": "test_pipeline::test_story",
     "python tests/campaigns/kills.py": "test_kills::test_nothing_is_lost_and_nothing_is_left",
     "python tests/campaigns/hostile.py": "test_hostile::test_an_archive_with_changed_bytes",
+    "--with atheris==3.0.0 python tests/campaigns/fuzz.py": "test_fuzz::test_every_reader_takes_its_seeds",
     "python tests/campaigns/long_use.py": "test_long_use::test_a_run_gets_another_name",
     "python workflow/sync.py after-dvc": "test_pipeline::test_story",
     "python workflow/campaign.py": "test_campaign::test_what_is_small_comes_back_and_the_same_command_goes_on",

@@ -18,9 +18,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from covidqu.reading.pictures import MOST_PIXELS, Picture, decoded, of_array, open_picture
-from support.radiographs import chest, dicom, dicom_bytes, enlarged, png, saved
+from support.radiographs import IMAGE, SOUND, TWELVE, dicom, dicom_bytes, enlarged, lut, png, saved
 
-IMAGE = chest().image
 NAME = Path("a.any")
 PREVIEW = Image.fromarray(IMAGE[::2])
 
@@ -179,8 +178,6 @@ def test_arrays_are_pictures_too() -> None:
 
 # --- DICOM ---
 
-TWELVE = (IMAGE.astype(np.uint16) << 4) | (IMAGE >> 4)  # the same picture with 12 bits
-
 
 def of(dataset: Dataset) -> Picture:
     return read(dicom_bytes(dataset))
@@ -211,13 +208,6 @@ def test_dicom_without_a_usable_window_goes_from_smallest_to_largest() -> None:
     assert near(found, wanted, 1) and found.notes[0] == "the window of the file cannot be used (width 0)"
     signed = of(dicom(TWELVE.astype(np.int16) - 2000))
     assert near(signed, wanted, 1)
-
-
-def lut(entries: int, bits: int) -> Dataset:
-    item = Dataset()
-    item.LUTDescriptor = [entries, 0, bits]
-    item.add_new("LUTData", "US", np.linspace(0, (1 << bits) - 1, entries).round().astype(int).tolist())
-    return item
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -356,14 +346,3 @@ def test_what_the_header_says_against_a_frontal_chest(elements: dict, code: str)
     assert not of(dicom(IMAGE)).doubts
     ((found, _),) = of(dicom(IMAGE, **elements)).doubts
     assert found == code
-
-
-SOUND = [
-    png(IMAGE[::4, ::4]),
-    png(IMAGE[::4, ::4].astype(np.uint16) * 257),
-    saved(Image.fromarray(IMAGE[::4, ::4]), "JPEG"),
-    saved(Image.fromarray(IMAGE[::4, ::4]), "TIFF"),
-    saved(Image.fromarray(IMAGE[::4, ::4]), "TIFF", compression="tiff_lzw"),
-    dicom_bytes(dicom(TWELVE[::4, ::4].copy(), bits=12, WindowCenter=2048, WindowWidth=4096)),
-    dicom_bytes(dicom(IMAGE[::4, ::4].copy(), VOILUTSequence=Sequence([lut(256, 8)]))),
-]

@@ -1,19 +1,36 @@
 """What hostile input is made of, and what is asked of an answer to it: it is right, or it is a short, clear refusal."""
 
+import contextlib
 import copy
+import io
+import json
 import os
 import re
+import shutil
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from covidqu.config import params
+from covidqu.data.examples import load_roi, split_rows
+from covidqu.data.index import open_packed
+from covidqu.evaluate.predictions import open_predictions
+from covidqu.evaluate.scores import read_scores, write_scores
+from covidqu.ingest import pack as packing
+from covidqu.ingest.split import read_pairs
+from covidqu.report.core.sources import Sources
+from support.places import ROOT
 
 Made = TypeVar("Made")
 
@@ -30,6 +47,18 @@ class Counted:
 CASES = int(os.environ.get("COVIDQU_HOSTILE_CASES", "400"))  # of all properties together
 TREE = "Infection Segmentation Data/Infection Segmentation Data"
 counted: dict[str, Counted] = {}  # by kind of input
+RAW = params.read([ROOT / "params.yaml"])
+NASTY = [
+    *(None, True, False, 0, -1, 1, 3, 7, 48, 100, 10**6, 10**12, -0.5, 0.5, 1.5, 1e-300, 1e308),
+    *(float("nan"), float("inf"), float("-inf"), "", " ", "x", "a b", "a;b", "../x", "-x", "$HOME", "1e-4", "é", "a.b"),
+    *("random", "whole", "infection", "class", "efficientnet-b0", "resnet999", "https://a:secret@b", "a\nb", "\0"),
+    *([], [[]], [None], [0], [1, 1], ["x"], [0.5, 0.1], {}, {"a": 1}, {"kind": "x"}, [{}], "x" * 5000, 2**70),
+]
+STUMBLES = (
+    *("[" * 3000, "a: " * 3000, "? [a]\n: 1\n", "? {a: 1}\n: 1\n", "a: 2024-99-99", "a: !!int x", "a: !!python/none"),
+    *("a: 1:99:99:99", "\0", "a: !!binary x", "a: &x [*x]", "a: !!set {x}", "a: " + "9" * 5000, "- 1", "", "=: 1"),
+    *("%YAML 9.9\n---\na: 1", "a: !!omap [1]", "a: !!timestamp x", "a: !!float x", "1: {2: 3}", "null: 1", "<<: 1"),
+)
 
 Edit = tuple[str, float, bytes]
 EDITS = st.lists(
@@ -96,7 +125,7 @@ def right_or_refused(about: str, call: Callable[[], Made], *names: str) -> Made 
 
 
 def png(pixels: np.ndarray) -> bytes:
-    stream = BytesIO()
+    stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
 
@@ -115,7 +144,7 @@ def entries() -> dict[str, bytes]:
 
 
 def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    stream = BytesIO()
+    stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
@@ -139,3 +168,141 @@ def with_value(raw: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
         node = node[part]
     node[path[-1]] = value
     return changed
+
+
+SOUND = zipped(entries())
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_pixels(data: bytes) -> np.ndarray | None:
+    """Read through an archive whose checksums are right; (256, 256) uint8 or a fault."""
+    with zipfile.ZipFile(io.BytesIO(zipped({"a.png": data}, zipfile.ZIP_STORED))) as archive:
+
+        def read() -> np.ndarray:
+            try:
+                return packing._pixels(archive, "a.png")
+            except packing._Fault as fault:
+                raise ValueError(": ".join(fault.args)) from None
+
+        pixels = right_or_refused("PNG", read, "a.png")
+    assert pixels is None or (pixels.shape == (256, 256) and pixels.dtype == np.uint8)
+    return pixels
+
+
+class Place:
+    """One sound file of each kind that is read, and how it is read."""
+
+    def __init__(self, folder: Path, packed: Path) -> None:
+        import torch
+
+        from covidqu.steps.initial import initial
+        from covidqu.systems.weights import save_weights
+
+        self.folder = folder
+        shutil.copytree(packed, folder / "packed")
+        self.data = open_packed(packed)
+        n = len(self.data.index)
+        table = {"row": np.arange(n), "official": self.data.index["split"], "near_duplicate": False}
+        pd.DataFrame(table).to_parquet(folder / "split.parquet")
+        np.save(folder / "roi.npy", np.full((1, 8192), 255, np.uint8))
+        meta = {"run": "a", "weights_sha256": "0", "data_hash": "0", "roi": "whole", "subset": "infection"}
+        meta |= {"split": "official", "tasks": ["infection"], "px": 32, "classes": {}}
+        np.savez(folder / "predictions.npz", meta=np.array(json.dumps(meta)), row=np.arange(3, dtype=np.int32),
+                 infection_logits=np.zeros((3, 32, 32), np.float16))  # fmt: skip
+        write_scores(folder / "scores.parquet", pd.DataFrame({"row": [0, 1], "infection_tp": [3, 4]}), meta)
+        save_weights(folder / "weights.safetensors", {"a": torch.zeros(3)}, {"scope": "model"})
+        initial("random", folder / "random.safetensors")
+        pairs = pd.DataFrame({"a": [0], "b": [1]})
+        pairs.assign(**{f"id_{k}": self.data.index["id"].iloc[[i]].to_numpy() for i, k in enumerate("ab")}).to_parquet(
+            folder / "duplicates.parquet"
+        )
+        run = folder / "results" / "runs" / "unetpp-b3"
+        run.mkdir(parents=True)
+        self.sources = params.check(RAW)
+        card = {"config": {"init": "random"}, "epochs_run": 3, "best_epoch": 2, "device": "CPU"}
+        (run / "card.json").write_text(json.dumps(card))
+        (run / "history.csv").write_text("epoch,val_loss\n1,0.5\n2,0.4\n")
+        (folder / "results" / "cost.json").write_text(json.dumps({"versions": {}, "runs": {}}))
+
+    def read(self, kind: str) -> Any:
+        folder, sources = self.folder, Sources(self.sources, self.folder, self.folder / "results")
+        match kind:
+            case "packed/index.parquet" | "packed/images.npy" | "packed/lung_masks.npy":
+                return open_packed(folder / "packed").data_hash
+            case "split.parquet":
+                return split_rows(self.data, folder / kind, "infection", "official")
+            case "roi.npy":
+                return load_roi(folder / kind, self.data).shape
+            case "predictions.npz":
+                found = open_predictions(folder / kind)
+                return [block.shape for task in found.meta["tasks"] for block in found.logits(task, 2)]
+            case "scores.parquet":
+                return read_scores(folder / kind)
+            case "weights.safetensors" | "random.safetensors":
+                from covidqu.systems.weights import read_weights
+
+                return read_weights(folder / kind)
+            case "duplicates.parquet":
+                return read_pairs(folder, self.data.index)
+            case "results/cost.json":
+                return sources.cost
+            case "results/runs/unetpp-b3/history.csv":
+                return sources.history("unetpp-b3")
+        return sources.card("unetpp-b3")
+
+
+KINDS = (
+    *("packed/index.parquet", "packed/images.npy", "packed/lung_masks.npy", "split.parquet", "roi.npy"),
+    *("predictions.npz", "scores.parquet", "weights.safetensors", "random.safetensors", "duplicates.parquet"),
+    *("results/cost.json", "results/runs/unetpp-b3/card.json", "results/runs/unetpp-b3/history.csv"),
+)
+
+
+class Learns:
+    """What stands where a learner does: what it was given is what is continued."""
+
+    class fabric:
+        global_rank = 0
+        barrier = staticmethod(lambda: None)
+
+    def __init__(self) -> None:
+        import torch
+
+        self.state = {"model": {"a": torch.arange(1000.0)}, "optimizer": {"step": 7}, "schedule": None}
+        self.loaded: list[dict] = []
+
+    def state_dict(self) -> dict:
+        return self.state
+
+    def load_state_dict(self, state: dict) -> None:
+        self.loaded.append(state)
+
+
+def kept_state(folder: Path) -> tuple[Any, bytes]:
+    """A state as it is kept after an epoch, and its bytes."""
+    from covidqu.training.resume import Progress, State
+
+    kept = State("a", folder / "last.pt", "identity")
+    kept.save(Progress(3, 2, 0.5, {}, [{"epoch": 1.0, "val_loss": 0.5}]), Learns())
+    return kept, kept.file.read_bytes()
+
+
+def restored(kept: Any, sound: bytes, raw: bytes) -> None:
+    """Never continued from another content: set aside, with one line, and the training starts anew."""
+    kept.file.write_bytes(raw)
+    learner, said = Learns(), io.StringIO()
+    with contextlib.redirect_stderr(said):
+        progress = right_or_refused("state", lambda: kept.restore(learner), "last.pt")
+    assert progress is not None
+    if raw == sound:
+        assert learner.loaded and progress.epoch == 3
+        return
+    counted["state"].refused += 1
+    assert not learner.loaded and vars(progress) == vars(type(progress)()), "continued from something else"
+    aside = kept.file.with_name("last.pt.damaged")
+    assert said.getvalue() == f"a: {kept.file} is damaged, now last.pt.damaged; starting anew\n"
+    assert aside.read_bytes() == raw and not kept.file.exists()
+    aside.unlink()

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from covidqu.config.data import CLASSES
@@ -72,3 +73,23 @@ def dicom_bytes(dataset: Dataset) -> bytes:
     stream = BytesIO()
     pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
     return stream.getvalue()
+
+
+def lut(entries: int, bits: int) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [entries, 0, bits]
+    item.add_new("LUTData", "US", np.linspace(0, (1 << bits) - 1, entries).round().astype(int).tolist())
+    return item
+
+
+IMAGE = chest().image
+TWELVE = (IMAGE.astype(np.uint16) << 4) | (IMAGE >> 4)  # the same picture with 12 bits
+SOUND = [
+    png(IMAGE[::4, ::4]),
+    png(IMAGE[::4, ::4].astype(np.uint16) * 257),
+    saved(Image.fromarray(IMAGE[::4, ::4]), "JPEG"),
+    saved(Image.fromarray(IMAGE[::4, ::4]), "TIFF"),
+    saved(Image.fromarray(IMAGE[::4, ::4]), "TIFF", compression="tiff_lzw"),
+    dicom_bytes(dicom(TWELVE[::4, ::4].copy(), bits=12, WindowCenter=2048, WindowWidth=4096)),
+    dicom_bytes(dicom(IMAGE[::4, ::4].copy(), VOILUTSequence=Sequence([lut(256, 8)]))),
+]

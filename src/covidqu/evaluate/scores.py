@@ -30,7 +30,7 @@ from covidqu.evaluate.lesions import lesion_scores
 from covidqu.evaluate.predictions import Predictions, checked, open_predictions
 from covidqu.evaluate.statistics import bootstrap_mean, bootstrap_ratio
 from covidqu.files import write_text
-from covidqu.stored import read_parquet, read_table, reading, write_table
+from covidqu.stored import as_frame, read_parquet, read_table, reading, write_table
 
 SCORES, METRICS = "scores.parquet", "metrics.json"
 META_KEY = b"meta"
@@ -72,7 +72,7 @@ def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     if META_KEY not in stored:
         raise ValueError(f"{path}: no '{META_KEY.decode()}' in the file's metadata; {AGAIN}")
     with reading(path, AGAIN):
-        frame, meta = table.to_pandas(), json.loads(stored[META_KEY])
+        frame, meta = as_frame(table), json.loads(stored[META_KEY])
     of_baseline = isinstance(meta, dict) and "baseline" in meta  # which has no weights
     return frame, meta if of_baseline else checked(meta, path, AGAIN)
 

@@ -3,7 +3,6 @@
 Nothing is computed here but the verdict on each row: see `verdict`.
 """
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from covidqu.report.core.sources import Sources
 from covidqu.report.core.titles import heading
 from covidqu.report.core.verdict import NOT_COMPARABLE, Verdict, of_cell, other_images
 from covidqu.report.remarks import remarks
+from covidqu.stored import read_lines
 
 LONG = 14  # rows from which a table has a filter box
 FILLED = 0.6  # share of cells with something in them from which a table is shown as a grid
@@ -194,11 +194,7 @@ def table(sources: Sources, name: str) -> BuiltTable | None:
     path = sources.results / "tables" / f"{name}.csv"
     if not path.is_file():
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    lost = [column for column in COLUMNS if records and column not in records[0]]
-    if lost:
-        raise ValueError(f"{path}: no column {', '.join(lost)}; build the table again with the `table` step")
+    _, records = read_lines(path, "build the table again with the `table` step", *COLUMNS)
     known = catalogue.table(name, sources.params)
     rows = [row_of(sources, name, record) for record in records]
     changed = heading(sources, known).changed

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from covidqu.config.base import Once, Seed, Strict
 from covidqu.config.training import Filter
+from covidqu.errors import plain
 
 METADATA, README = "metadata.json", "README.md"
 SHIPPED = Path(__file__).parent / "models"  # bundles that come with the package, by name
@@ -196,8 +197,8 @@ def read_metadata(path: Path) -> Metadata:
         return Metadata.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        where, of = ".".join(map(str, first["loc"])), raw.get("covidqu_version")
-        raise ValueError(f"{path}: {where}: {first['msg']}; written by covidqu {of}, use that version") from None
+        what, of = ".".join(map(str, first["loc"])) + f": {first['msg']}", str(raw.get("covidqu_version"))
+        raise ValueError(f"{path}: {plain(what)}; written by covidqu {plain(of)}, use that version") from None
 
 
 def write_metadata(folder: Path, metadata: dict[str, Any]) -> Metadata:

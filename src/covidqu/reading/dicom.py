@@ -15,6 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing, pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from covidqu.errors import plain
 from covidqu.reading.pictures import (
     DEPTHS,
     LEAST_SIDE,
@@ -196,7 +197,7 @@ def doubts(dataset: Dataset) -> list[tuple[str, str]]:
     """(code, text) of what the header says against a frontal radiograph of a chest seen as usual."""
     found = []
     modality, part, view = (
-        str(dataset.get(word) or "").strip().upper() for word in ("Modality", "BodyPartExamined", "ViewPosition")
+        plain(str(dataset.get(word) or "").strip().upper()) for word in ("Modality", "BodyPartExamined", "ViewPosition")
     )
     if modality not in RADIOGRAPHS:
         found.append(("modality", f"modality {modality or 'not given'}, radiographs are CR or DX"))

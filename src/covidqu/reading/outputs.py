@@ -89,7 +89,7 @@ def kept(out: Path, name: str) -> dict[str, Any] | None:
         row(name, record)
         sizes = {kind: place(out, kind, name).stat().st_size for kind in record["files"]}
         return record if sizes == record["files"] and all(made_of(record)) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -269,10 +269,12 @@ def earlier(out: Path, names: Container[str]) -> list[Row]:
     """Lines of other names that the table of an earlier call has, but of readings that are no longer there."""
     try:
         with (out / TABLE).open(newline="", encoding="utf-8") as file:
-            lines = [one for one in csv.DictReader(file) if one.get("use") == NOTICE and one["name"] not in names]
+            whole_lines = [one for one in csv.DictReader(file) if None not in (*one, *one.values())]
     except (OSError, ValueError, csv.Error):
         return []
-    return [one for one in lines if one["status"] == "error" or place(out, JSON, one["name"]).is_file()]
+    ours = [one for one in whole_lines if {"name", "status"} <= one.keys() and one.get("use") == NOTICE]
+    others = [one for one in ours if one["name"] not in names]
+    return [one for one in others if one["status"] == "error" or os.path.isfile(place(out, JSON, one["name"]))]
 
 
 def failed(name: str, error: str) -> Row:

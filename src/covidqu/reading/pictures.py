@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from covidqu.errors import fault
+from covidqu.errors import fault, plain
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -83,7 +83,7 @@ def decoded(path: Path, data: bytes) -> Picture:
             found = Picture(path, pixels, "", "DICOM", box, tuple(notes), tuple(doubts), dataset)
         return checked(found, hashlib.sha256(data).hexdigest())
     except Refused as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {plain(str(error))}") from None
     except MemoryError as error:
         raise ValueError(f"{path}: does not fit into memory; make the picture smaller") from error
     except Exception as error:  # what the libraries let through is the fault of the file

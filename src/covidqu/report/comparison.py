@@ -3,7 +3,6 @@
 Input: what the tables read. Output: one CSV file. Numbers come from the tables' own cells, verdicts from `verdict`.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from covidqu.report.core.titles import deviation_texts
 from covidqu.report.core.verdict import JUDGED, REDUCED, behind, changed, judge, of_cell
 from covidqu.report.systems import stated
 from covidqu.report.tables import build
+from covidqu.stored import read_lines
 
 COLUMNS = (
     *("paper", "system", "table", "row", "column", "published", "measured_paper", "measured_correct"),
@@ -112,8 +112,7 @@ def records(results: Path) -> list[dict[str, str]]:
     path = results / "comparison.csv"
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_lines(path, "make it again", "kind", "verdict")[1]
 
 
 def tallies(rows: Sequence[dict[str, str]]) -> list[Tally]:

@@ -4,7 +4,6 @@ Input: a results folder with the tables common/cross-system, common/overview and
 Output: Markdown files with each part between its markers, all else as it was.
 """
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from covidqu.report.core.heading import Heading
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.sources import Sources
 from covidqu.report.core.titles import heading
+from covidqu.stored import read_lines
 
 
 class Block(NamedTuple):
@@ -119,8 +119,7 @@ def _made(made: Path, name: str) -> list[dict[str, str]]:
 
 
 def _rows(source: Path) -> list[dict[str, str]]:
-    with source.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_lines(source, "build the table again with the `table` step")[1]
 
 
 OVERVIEW = "common/overview"

@@ -49,6 +49,6 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         written = about.pop(DIGEST, None)
     if written != digest(tensors, about) and (written or not about or about.keys() - WITHOUT):
         raise Damaged(path, "its tensors are not those that were written", AGAIN)
-    if about["scope"] not in SCOPES:
-        raise Damaged(path, f"scope {about['scope']!r}; valid: {', '.join(SCOPES)}", AGAIN)
+    if about.get("scope") not in SCOPES:
+        raise Damaged(path, f"scope {about.get('scope')!r}; valid: {', '.join(SCOPES)}", AGAIN)
     return tensors, about

@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,24 +49,36 @@ class State:
         """Continue from the kept state when it is whole and of this very training, else start anew and say so."""
         if not self.file.is_file():
             return Progress()
-        if not is_whole(self.file):
+        if (found := contents(self.file)) is None:
             learner.fabric.barrier()  # every process has looked
             if learner.fabric.global_rank == 0:
                 aside = set_aside(self.file)
                 print(f"{self.name}: {self.file} is damaged, now {aside.name}; starting anew", file=sys.stderr)
             return Progress()
-        state = torch.load(self.file, map_location="cpu", weights_only=True)
-        if state["identity"] != self.identity:
+        identity, progress, learnt = found
+        if identity != self.identity:
             print(f"{self.name}: {self.file} is of other settings, data or code; starting anew", file=sys.stderr)
             return Progress()
-        learner.load_state_dict(state["learner"])
-        progress = Progress(**state["progress"])
+        learner.load_state_dict(learnt)
         print(f"{self.name}: resumed after epoch {progress.epoch}", file=sys.stderr)
         return progress
 
     def remove(self) -> None:
         """The training is complete."""
         self.file.unlink(missing_ok=True)
+
+
+def contents(file: Path) -> tuple[str, Progress, dict[str, Any]] | None:
+    """Identity, progress and the learner's state as `State.save` wrote them; None for anything else."""
+    if not is_whole(file):
+        return None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        return state["identity"], Progress(**state["progress"]), state["learner"]
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # torch lets through what its own parts raise: the hash fits, but is of something else
+        return None
 
 
 def is_whole(file: Path) -> bool:

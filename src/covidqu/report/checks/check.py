@@ -4,9 +4,11 @@ Input: CSV files of tables, or columns and rows. Output: one line in words per d
 compared. What is made again for the comparison is in `recompute`.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
+
+from covidqu.errors import plain
+from covidqu.stored import read_lines
 
 MOVED, NOTHING_CHECKED = 1, 3  # exit status; 2 is a fault of input
 KEYS = ("system", "table", "row", "column")
@@ -40,14 +42,10 @@ def differences(name: str, was: Content, now: Content) -> Compared:
 
 def read_rows(path: Path) -> Content:
     """Columns and rows by key; ValueError when two rows share a key or a line is ragged."""
-    with path.open(newline="", encoding="utf-8") as file:
-        columns, *lines = list(csv.reader(file)) or [[]]
+    columns, lines = read_lines(path, "write the table again")
     keys = [c for c in KEYS if c in columns]
     rows: Rows = {}
-    for line in lines:
-        if len(line) != len(columns):
-            raise ValueError(f"{path}: a line has {len(line)} fields, the header {len(columns)}; write the table again")
-        row = dict(zip(columns, line, strict=True))
+    for row in lines:
         key = tuple(row[c] for c in keys)
         if key in rows:
             raise ValueError(f"{path}: row {_words(key)} is there twice; write the table again")
@@ -56,4 +54,4 @@ def read_rows(path: Path) -> Content:
 
 
 def _words(key: Key) -> str:
-    return " / ".join(f"'{part}'" for part in key)
+    return " / ".join(f"'{plain(part)}'" for part in key)

@@ -10,7 +10,6 @@ relations do not hold, or whose cells are empty or gone, is a fault: it is not s
 """
 
 import ast
-import csv
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from yaml import load as load_yaml
 from covidqu.config.base import Strict
 from covidqu.config.faults import explain
 from covidqu.config.reading import Loader
+from covidqu.stored import read_lines
 
 CLAIMS = "claims.yaml"
 FIELDS = {
@@ -98,8 +98,8 @@ def cell_values(name: str, cell: str, *tables: Path) -> dict[str, float]:
 @cache
 def rows(path: Path, _: int) -> dict[tuple[str, str], dict[str, str]]:
     """Rows of a table by row and column; read again when the file has changed."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(row["row"], row["column"]): row for row in csv.DictReader(file)}
+    lines = read_lines(path, "build the table again with the `table` step", "row", "column")[1]
+    return {(row["row"], row["column"]): row for row in lines}
 
 
 def holds(relation: str, values: dict[str, float]) -> bool:
