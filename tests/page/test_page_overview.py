@@ -1,15 +1,18 @@
 """The report's first page: the systems side by side, findings, papers; notes, reasons and titles of built tables."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from covidqu.page import citations, leaderboard
 from covidqu.page.built import BuiltTable, Row, notes
+from covidqu.page.runs import reduced
 from covidqu.report.core.cells import COLUMNS
 from covidqu.report.core.kinds import Status
 from covidqu.report.core.published import SYSTEMS
 from covidqu.report.core.sources import Sources
+from support.places import ROOT
 from support.synthetic_runs import settings
 
 HEADER = ",".join(COLUMNS)
@@ -86,5 +89,7 @@ def test_a_report_of_phantoms_says_that_its_numbers_mean_nothing() -> None:
     """Neither its first words nor its banner speak of a public archive, or of full trainings that would mean more."""
     drawn = settings(download={"source": "phantom"}, report={"title": "DEMO"})
     assert reduced(drawn, []) == "DEMO: drawn images of no patient; the numbers mean nothing."
-    lead = re.search(r'<p class="lead">(.*?)Five papers', (PAGE / "templates/index.html").read_text(), re.DOTALL)
+    lead = re.search(
+        r'<p class="lead">(.*?)Five papers', (ROOT / "src/covidqu/page/templates/index.html").read_text(), re.DOTALL
+    )
     assert lead and "drawn images of no patient" in lead[1] and lead[1].startswith("{% if drawn %}")

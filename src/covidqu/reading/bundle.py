@@ -189,9 +189,10 @@ def read_metadata(path: Path) -> Metadata:
         raise ValueError(f"{path}: no such file; a bundle is a folder that `covidqu export bundle` wrote")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        same = isinstance(raw, dict) and raw.get("sha256") == digest(raw)
     except (ValueError, RecursionError):
         raise ValueError(f"{path}: damaged (no JSON); {AGAIN}") from None
-    if not isinstance(raw, dict) or raw.get("sha256") != digest(raw):
+    if not same:
         raise ValueError(f"{path}: damaged: its keys are not those that were written; {AGAIN}")
     try:
         return Metadata.model_validate(raw)
