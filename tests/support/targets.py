@@ -238,7 +238,7 @@ def picture_of(data: bytes) -> Picture:
 def reading(found: Picture, masks: dict[str, np.ndarray]) -> Reading:
     """Of a picture, without numbers."""
     seeds = {"infected_share_of_lung": [], "dice": {}}
-    return Reading(found, masks, {}, {}, {}, seeds, (), {"name": "a", "sha256": "0" * 64})
+    return Reading(found, masks, {}, {}, {}, seeds, (), {"name": "a", "sha256": "0" * 64, "members": [{"seed": 0}]})
 
 
 def picture(folder: Path, data: bytes) -> Any:
