@@ -59,8 +59,8 @@ def read_lines(path: Path, remedy: str = "", *wanted: str) -> tuple[list[str], l
     """Columns and lines of a CSV file; ValueError for one without a column that is `wanted`, or with a ragged line."""
     with reading(path, remedy), path.open(newline="", encoding="utf-8") as file:
         columns, *lines = list(csv.reader(file)) or [[]]
-        if lost := [column for column in wanted if column not in columns]:
-            raise KeyError(", ".join(lost))
+        if lost := next((column for column in wanted if column not in columns), None):
+            raise KeyError(lost)
         if ragged := next((line for line in lines if len(line) != len(columns)), None):
             raise ValueError(f"a line has {len(ragged)} fields, the header {len(columns)}")
         return columns, [dict(zip(columns, line, strict=True)) for line in lines]
